@@ -1,0 +1,257 @@
+/* cnnscope.h - the engine: models, runs, tensors.
+ *
+ * A complete use:
+ *
+ *     cs_error err;
+ *     cs_model *model = NULL;
+ *     cs_run *run = NULL;
+ *     cs_run_options options = CS_RUN_OPTIONS_DEFAULT;
+ *     if (cs_model_open("best_model.json", NULL, &model, &err) != CS_OK ||
+ *         cs_run_create(model, &options, &run, &err) != CS_OK ||
+ *         cs_run_keep(run, "layer4", &err) != CS_OK ||      // a tensor and its gradient
+ *         cs_run_prepare(run, &err) != CS_OK ||             // the only allocation
+ *         cs_run_forward(run, &input, &err) != CS_OK ||
+ *         cs_run_backward(run, &seed, &err) != CS_OK ||     // from the logits to layer4
+ *         cs_run_gradient(run, "layer4", &gradient, &err) != CS_OK)
+ *         fprintf(stderr, "%s\n", err.text);
+ *     cs_run_free(run);
+ *     cs_model_free(model);
+ *
+ * Threads: a model may be shared by any number of threads and runs. A run belongs to one thread at
+ * a time (it drives its own pool inside).
+ */
+#ifndef CNNSCOPE_H
+#define CNNSCOPE_H
+
+#include "cnnscope_support.h"
+#include "cnnscope_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CNNSCOPE_VERSION "0.1.0"
+
+/* ------------------------------------------------------------------ model ---------------- */
+
+/* Graph, manifest and mapped weights: immutable, shared by runs. */
+typedef struct cs_model cs_model;
+
+typedef struct cs_model_options {
+    bool no_mmap; /* read the weights into memory instead of mapping the file */
+} cs_model_options;
+
+/* Opens NAME.json and the binary it names (in the same folder). Checks the manifest, the graph, the
+ * file's size, identity and every tensor's bounds, not the hash (cs_model_verify_hash does).
+ * `options` may be NULL. On success the caller frees *model with cs_model_free, after its runs.
+ * The mapped binary must not be truncated while the model lives (use no_mmap where it may be).
+ * Errors: CS_ERROR_IO, CS_ERROR_FORMAT, CS_ERROR_UNSUPPORTED, CS_ERROR_MISMATCH, CS_ERROR_LIMIT,
+ * CS_ERROR_MEMORY. */
+cs_status cs_model_open(const char *path, const cs_model_options *options, cs_model **model,
+                        cs_error *err);
+
+/* Accepts NULL. */
+void cs_model_free(cs_model *model);
+
+/* Compares the SHA-256 of the binary and the CRC-32 of every tensor with the manifest's.
+ * Errors: CS_ERROR_FORMAT naming the first tensor that differs. */
+cs_status cs_model_verify_hash(const cs_model *model, cs_error *err);
+
+/* One node of the graph. Strings and arrays live as long as the model. */
+typedef struct cs_node_info {
+    const char *name;   /* torchvision's feature-extraction name: "layer1.0.relu_1" */
+    const char *module; /* the module that computes it: "layer1.0.relu" */
+    const char *op;     /* "input", "conv2d", "batch_norm", "relu", "max_pool2d", "avg_pool2d",
+                           "adaptive_avg_pool2d", "linear", "add", "flatten", "softmax",
+                           "shortcut_a" */
+    int inputs;         /* number of inputs, 0 to 2 */
+    int input[2];       /* their node indices */
+    cs_node_attributes attributes;
+    int parameters;     /* number of parameter tensors */
+    int parameter[4];   /* their tensor indices in the operation's order: conv2d, linear: weight,
+                           [bias]; batch_norm: weight, bias, running_mean, running_var */
+} cs_node_info;
+
+/* Nodes in execution order; node 0 is the input. The index must be in range. */
+int cs_model_node_count(const cs_model *model);
+const cs_node_info *cs_model_node(const cs_model *model, int index);
+
+/* The node whose output is the model's: the logits. */
+int cs_model_output_node(const cs_model *model);
+
+/* The shape (c, h, w) of a node's output for an input of height x width pixels; 0 for both takes
+ * the manifest's size. Errors: CS_ERROR_MISMATCH naming the node that does not fit. */
+cs_status cs_model_node_shape(const cs_model *model, int node, int64_t height, int64_t width,
+                              int64_t chw[3], cs_error *err);
+
+/* Finds the node that a path means: a node's name, or a module ("layer4", "layer4.2", "layer4[-1]",
+ * "layer4[2].conv3", with or without a leading "model." or "module."), whose output is that of its
+ * last node. If `resolved` is not NULL it receives the path with indices resolved ("layer4.2").
+ * Errors: CS_ERROR_ARGUMENT, listing the nearest names. */
+cs_status cs_model_find_node(const cs_model *model, const char *path, int *node, char *resolved,
+                             size_t resolved_size, cs_error *err);
+
+/* The usual layer for a CAM: the module ("layer4") whose output feeds the last pooling over the
+ * map, or that node's name. Lives as long as the model. */
+const char *cs_model_default_layer(const cs_model *model);
+
+/* A parameter tensor as the manifest has it. */
+typedef struct cs_tensor_info {
+    const char *name;
+    int dims;         /* 0 to 4 */
+    int64_t shape[4]; /* PyTorch's: a convolution's weight is O, I, H, W */
+    int64_t count;    /* number of elements */
+    const float *data; /* in the mapped file, 64-byte aligned, read-only */
+} cs_tensor_info;
+
+int cs_model_tensor_count(const cs_model *model);
+const cs_tensor_info *cs_model_tensor(const cs_model *model, int index);
+
+/* How an image becomes an input: resized to width x height, u8 / divisor, (v - mean) / std. */
+typedef struct cs_preprocess {
+    int64_t channels, height, width;
+    double divisor;
+    double mean[16], std[16]; /* `channels` entries are used */
+    bool assumed_size, assumed_mean, assumed_eps; /* not known from the checkpoint */
+} cs_preprocess;
+
+const cs_preprocess *cs_model_preprocess(const cs_model *model);
+
+/* Number of classes (the output's channels) and their names; a name is NULL where none was given. */
+int64_t cs_model_class_count(const cs_model *model);
+const char *cs_model_class_name(const cs_model *model, int64_t index);
+
+/* "resnet50", "resnet20_cifar", ... as the converter recognised it. */
+const char *cs_model_architecture(const cs_model *model);
+
+/* Golden logits: values for the input of seed 1, batch 1, float32, portable kernel; NULL where the
+ * checkpoint has NaN or infinity. `*count` receives their number. */
+const float *cs_model_golden(const cs_model *model, int64_t *count);
+
+/* Hashes for reports: SHA-256 of the binary as the manifest states it, and of the manifest itself. */
+const char *cs_model_binary_sha256(const cs_model *model);
+const char *cs_model_manifest_sha256(const cs_model *model);
+
+/* The manifest's text (NUL-terminated), as read. */
+const char *cs_model_manifest_text(const cs_model *model);
+
+/* ------------------------------------------------------------------ params --------------- */
+
+/* Parameter values and what is packed from them. The model's own are mapped and read-only; a
+ * private copy may be changed. Packed panels are made when a run that needs them is prepared, and
+ * are shared by runs. */
+typedef struct cs_params cs_params;
+
+/* The model's own; lives as long as the model. */
+cs_params *cs_model_params(const cs_model *model);
+
+/* A private copy. Free it with cs_params_free, after its runs. Errors: CS_ERROR_MEMORY. */
+cs_status cs_params_copy(const cs_model *model, cs_params **params, cs_error *err);
+void cs_params_free(cs_params *params);
+
+/* The values of a tensor (index as cs_model_tensor) of a private copy, to be changed while no run
+ * uses them; NULL for the model's own. Call cs_params_changed afterwards, and prepare runs again. */
+float *cs_params_tensor(cs_params *params, int index);
+void cs_params_changed(cs_params *params);
+
+/* ------------------------------------------------------------------ run ------------------ */
+
+typedef enum cs_engine {
+    CS_ENGINE_DIRECT = 0, /* the canonical arithmetic: the same bits everywhere */
+    CS_ENGINE_GEMM = 1,   /* im2col + OpenBLAS, as textbooks draw it */
+} cs_engine;
+
+typedef enum cs_isa {
+    CS_ISA_AUTO = 0,       /* the best this CPU has, or CNNSCOPE_ISA */
+    CS_ISA_PORTABLE_NOFMA, /* fma by round-to-odd, whatever the CPU has */
+    CS_ISA_PORTABLE,       /* plain C, with FMA instructions where the CPU has them */
+} cs_isa;
+
+typedef struct cs_run_options {
+    cs_dtype dtype;
+    cs_engine engine;
+    cs_isa isa;
+    int threads;           /* 0: one for each CPU that this process may use */
+    int64_t max_batch;     /* largest number of images in one forward, >= 1 */
+    int64_t height, width; /* input size; 0: the manifest's */
+    cs_params *params;     /* NULL: the model's own */
+} cs_run_options;
+
+#define CS_RUN_OPTIONS_DEFAULT                                                                     \
+    { CS_F32, CS_ENGINE_DIRECT, CS_ISA_AUTO, 0, 1, 0, 0, NULL }
+
+/* Reads "portable", "portable-nofma", "auto" (and later names). Errors: CS_ERROR_ARGUMENT. */
+cs_status cs_isa_parse(const char *name, cs_isa *isa, cs_error *err);
+const char *cs_isa_name(cs_isa isa);
+
+/* One way through the model: created for a largest batch and an input size, told what is watched,
+ * prepared (plan, sizes, one allocation), then forward and backward allocate nothing. */
+typedef struct cs_run cs_run;
+
+/* Creates a run and checks that the model takes this input size. The model must outlive the run.
+ * Errors: CS_ERROR_ARGUMENT, CS_ERROR_MISMATCH, CS_ERROR_MEMORY, CS_ERROR_UNSUPPORTED (an
+ * instruction set that this CPU lacks, or an engine that was not built). */
+cs_status cs_run_create(cs_model *model, const cs_run_options *options, cs_run **run,
+                        cs_error *err);
+
+/* Accepts NULL. */
+void cs_run_free(cs_run *run);
+
+/* Telling. Each call un-prepares the run. A name is anything that cs_model_find_node takes.
+ * cs_run_keep keeps a node's activation and its gradient; the two others keep one of the two.
+ * Without any gradient kept, no backward pass is planned. Errors: CS_ERROR_ARGUMENT (unknown name),
+ * with the nearest names. */
+cs_status cs_run_keep(cs_run *run, const char *name, cs_error *err);
+cs_status cs_run_keep_activation(cs_run *run, const char *name, cs_error *err);
+cs_status cs_run_keep_gradient(cs_run *run, const char *name, cs_error *err);
+
+/* The node where the backward pass starts; the model's output unless told otherwise. */
+cs_status cs_run_set_seed_node(cs_run *run, const char *name, cs_error *err);
+
+/* Plans the steps, packs weights that are needed for the first time, and makes the run's one
+ * allocation. Calling it again without having told anything new does nothing.
+ * Errors: CS_ERROR_MEMORY, CS_ERROR_LIMIT, CS_ERROR_ARGUMENT (a kept gradient that the seed node
+ * does not depend on). */
+cs_status cs_run_prepare(cs_run *run, cs_error *err);
+
+/* Forward pass over `input` (N x C x H x W, 1 <= N <= max_batch, float32 or the run's type; a
+ * float32 input is widened). The input is copied. NaN or infinity does not fail the call; it sets
+ * the run's status. Errors: CS_ERROR_STATE (not prepared), CS_ERROR_ARGUMENT (wrong shape). */
+cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err);
+
+/* Backward pass from a seed: the gradient with respect to the seed node's output, of that node's
+ * shape with the batch of the last forward. Errors: as cs_run_forward. */
+cs_status cs_run_backward(cs_run *run, const cs_tensor *seed, cs_error *err);
+
+/* Views that stay valid, with these values, until the run's next forward (or backward, for
+ * gradients), a telling call, or its end. The output is always there; others must have been kept.
+ * Errors: CS_ERROR_ARGUMENT (unknown or not kept), CS_ERROR_STATE (not computed yet). */
+cs_status cs_run_output(cs_run *run, cs_tensor *output, cs_error *err);
+cs_status cs_run_activation(cs_run *run, const char *name, cs_tensor *tensor, cs_error *err);
+cs_status cs_run_gradient(cs_run *run, const char *name, cs_tensor *tensor, cs_error *err);
+
+/* CS_OK, or CS_ERROR_NUMERIC once a NaN or an infinity was stored since the last forward began, or
+ * found among the weights: then *where (if not NULL) names the first node or tensor. */
+cs_status cs_run_status(const cs_run *run, const char **where);
+
+/* Number of max-pool windows of the last forward whose maximum, not zero, stood in them twice or
+ * more: other engines may choose other winners there. (A tie at zero behind a ReLU carries no
+ * gradient.) Counted when a gradient through the pool was asked for. */
+int64_t cs_run_pool_ties(const cs_run *run);
+
+/* What the run holds, in bytes: its one allocation, and the panels packed for it. */
+typedef struct cs_run_memory {
+    size_t arena;
+    size_t packed;
+} cs_run_memory;
+cs_run_memory cs_run_memory_used(const cs_run *run);
+
+/* The number of threads and the instruction set in use. */
+int cs_run_threads(const cs_run *run);
+cs_isa cs_run_isa(const cs_run *run);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,99 @@
+/* cpu.c - what this CPU has, its floating-point control, and the defaults from the environment (the
+ * one place in the library that reads it). */
+#include "cpu.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define MXCSR_DEFAULT 0x1F80u /* all exceptions masked, to nearest, no flush, no denormals-as-zero */
+
+unsigned cpu_set_rounding(void) {
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(MXCSR_DEFAULT);
+    return before;
+}
+void cpu_restore_rounding(unsigned before) { _mm_setcsr(before); }
+void cpu_relax(void) { _mm_pause(); }
+bool cpu_has_fma(void) {
+    return __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");
+}
+
+#elif defined(__aarch64__)
+
+unsigned cpu_set_rounding(void) {
+    uint64_t before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
+    return (unsigned)before;
+}
+void cpu_restore_rounding(unsigned before) {
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)before));
+}
+void cpu_relax(void) { __asm__ volatile("yield"); }
+bool cpu_has_fma(void) { return true; }
+
+#else
+#include <fenv.h>
+
+unsigned cpu_set_rounding(void) {
+    const int before = fegetround();
+    fesetround(FE_TONEAREST);
+    return (unsigned)before;
+}
+void cpu_restore_rounding(unsigned before) { fesetround((int)before); }
+void cpu_relax(void) {}
+bool cpu_has_fma(void) { return false; }
+
+#endif
+
+int cpu_count(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    const int count = CPU_COUNT(&set);
+    return count < 1 ? 1 : count;
+}
+
+static const struct {
+    const char *name;
+    cs_isa isa;
+} isa_names[] = {
+    {"auto", CS_ISA_AUTO},
+    {"portable-nofma", CS_ISA_PORTABLE_NOFMA},
+    {"portable", CS_ISA_PORTABLE},
+};
+
+cs_status cs_isa_parse(const char *name, cs_isa *isa, cs_error *err) {
+    for (size_t i = 0; i < sizeof isa_names / sizeof *isa_names; i++)
+        if (strcmp(isa_names[i].name, name) == 0) {
+            *isa = isa_names[i].isa;
+            return CS_OK;
+        }
+    return cs_error_set(err, CS_ERROR_ARGUMENT, NULL, -1,
+                        "there is no instruction set \"%.40s\"; known are auto, portable, "
+                        "portable-nofma",
+                        name);
+}
+
+const char *cs_isa_name(cs_isa isa) {
+    for (size_t i = 0; i < sizeof isa_names / sizeof *isa_names; i++)
+        if (isa_names[i].isa == isa)
+            return isa_names[i].name;
+    return "?";
+}
+
+cs_status cpu_choose_isa(cs_isa wanted, cs_isa *isa, cs_error *err) {
+    const char *from_environment = getenv("CNNSCOPE_ISA");
+    if (wanted == CS_ISA_AUTO && from_environment)
+        CS_TRY(cs_isa_parse(from_environment, &wanted, err));
+    if (wanted == CS_ISA_AUTO)
+        wanted = CS_ISA_PORTABLE;
+    if (wanted == CS_ISA_PORTABLE && !cpu_has_fma())
+        wanted = CS_ISA_PORTABLE_NOFMA;
+    *isa = wanted;
+    return CS_OK;
+}

@@ -1,0 +1,163 @@
+/* execute.c - forward and backward: the steps in order, each on all threads. Nothing is allocated.
+ *
+ * A watched node (kept, or hooked once hooks exist) ends its step in the plan, so that its value
+ * stands in memory between two steps: that is where a hook is called.
+ */
+#include "run_state.h"
+
+#include <string.h>
+
+/* One layer call on all parts. */
+typedef struct execute_job {
+    cs_run *run;
+    layer_function function;
+    layer_call call;
+} execute_job;
+
+static void execute_part(void *argument, size_t part, size_t parts) {
+    const execute_job *job = argument;
+    cs_run *run = job->run;
+    layer_call call = job->call;
+    call.scratch = run->arena + run->plan.scratch + part * run->plan.scratch_stride;
+    call.ties = &run->part_ties[part];
+    run->part_flags[part] = job->function(&call, part, parts);
+}
+
+/* Runs the job; returns the stages that met NaN or infinity. */
+static unsigned execute(execute_job *job) {
+    unsigned flags = 0;
+    pool_run(job->run->pool, execute_part, job);
+    for (int i = 0; i < pool_threads(job->run->pool); i++)
+        flags |= job->run->part_flags[i];
+    return flags;
+}
+
+/* ------------------------------------------------------------------ forward -------------- */
+
+static void note_bad(cs_run *run, int node) {
+    if (run->bad_node < 0 || node < run->bad_node)
+        run->bad_node = node;
+}
+
+static layer_call call_of(const cs_run *run, int node, layer_pass pass) {
+    const cs_node_info *info = &run->model->nodes[node];
+    return (layer_call){
+        .attributes = &info->attributes,
+        .batch = run->batch,
+        .in = run->shapes[info->inputs > 0 ? info->input[0] : node],
+        .out = run->shapes[node],
+        .pack = run->packs[pass][node],
+        .kernels = run->kernels,
+        .saved = run_at(run, run->plan.saved[node]),
+        .zeros = run->arena + run->plan.zeros,
+    };
+}
+
+static void run_step(cs_run *run, const plan_step *step) {
+    const cs_node_info *info = &run->model->nodes[step->first];
+    execute_job job = {run, layer_find(info->op, run->engine, run->dtype)->forward,
+                       call_of(run, step->first, PASS_FORWARD)};
+    layer_call *call = &job.call;
+    for (int k = 0; k < info->inputs; k++)
+        call->input[k] = run_at(run, run->plan.value[info->input[k]]);
+    call->output = run_at(run, run->plan.value[step->last]);
+    if (step->norm >= 0)
+        call->epilogue.scale_shift = run->packs[PASS_FORWARD][step->norm];
+    if (step->add >= 0)
+        call->epilogue.residual = run_at(run, run->plan.value[step->residual]);
+    call->epilogue.relu = step->relu >= 0;
+    if (step->relu >= 0)
+        call->epilogue.gates = run_at(run, run->plan.saved[step->relu]);
+    const unsigned flags = execute(&job);
+    if (flags & LAYER_OWN)
+        note_bad(run, step->first);
+    if (flags & LAYER_SCALE)
+        note_bad(run, step->norm);
+    if (flags & LAYER_ADD)
+        note_bad(run, step->add);
+}
+
+/* Copies values of either type into memory of the run's type. */
+static void widen(const cs_run *run, const cs_tensor *from, void *to) {
+    const size_t count = (size_t)cs_tensor_count(from);
+    if (from->dtype == run->dtype)
+        memcpy(to, from->data, count * cs_dtype_size(run->dtype));
+    else
+        for (size_t i = 0; i < count; i++)
+            ((double *)to)[i] = (double)((const float *)from->data)[i];
+}
+
+static cs_status check_shape(const cs_run *run, int node, const cs_tensor *t, int64_t batch,
+                             const char *what, cs_error *err) {
+    const cs_shape s = run->shapes[node];
+    CS_CHECK(t && t->data && (t->dtype == CS_F32 || t->dtype == run->dtype), CS_ERROR_ARGUMENT,
+             "the %s must be float32 or of the run's type (%s)", what, cs_dtype_name(run->dtype));
+    CS_CHECK(t->n == batch && t->c == s.c && t->h == s.h && t->w == s.w, CS_ERROR_ARGUMENT,
+             "the %s has shape [%lld, %lld, %lld, %lld]; [%lld, %lld, %lld, %lld] was expected",
+             what, (long long)t->n, (long long)t->c, (long long)t->h, (long long)t->w,
+             (long long)batch, (long long)s.c, (long long)s.h, (long long)s.w);
+    return CS_OK;
+}
+
+cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
+    CS_CHECK(run->prepared, CS_ERROR_STATE, "call cs_run_prepare before cs_run_forward");
+    CS_CHECK(input && input->n >= 1 && input->n <= run->max_batch, CS_ERROR_ARGUMENT,
+             "a batch of %lld images; this run was created for 1 to %lld",
+             (long long)(input ? input->n : 0), (long long)run->max_batch);
+    CS_TRY(check_shape(run, 0, input, input->n, "input", err));
+    run->batch = input->n;
+    run->backward_done = false;
+    run->bad_node = -1;
+    memset(run->part_ties, 0, (size_t)pool_threads(run->pool) * sizeof *run->part_ties);
+
+    void *stored = run_at(run, run->plan.value[0]);
+    widen(run, input, stored);
+    execute_job job = {run, layer_find("input", run->engine, run->dtype)->forward,
+                       call_of(run, 0, PASS_FORWARD)};
+    job.call.input[0] = job.call.output = stored;
+    if (execute(&job) & LAYER_OWN)
+        note_bad(run, 0);
+
+    for (int i = 0; i < run->plan.step_count; i++)
+        run_step(run, &run->plan.steps[i]);
+    return CS_OK;
+}
+
+/* ------------------------------------------------------------------ backward ------------- */
+
+static void run_backward_operation(cs_run *run, const plan_backward *op) {
+    const cs_node_info *info = &run->model->nodes[op->node];
+    execute_job job = {run, layer_find(info->op, run->engine, run->dtype)->backward,
+                       call_of(run, op->node, PASS_BACKWARD)};
+    layer_call *call = &job.call;
+    call->output = run_at(run, run->plan.value[op->node]);
+    call->doutput = run_at(run, run->plan.gradient[op->node]);
+    for (int k = 0; k < info->inputs; k++) {
+        call->dinput[k] = op->wanted[k] ? run_at(run, run->plan.gradient[info->input[k]]) : NULL;
+        call->add[k] = op->add[k];
+    }
+    if (execute(&job) != 0 && run->bad_node < 0)
+        run->bad_node = op->node;
+}
+
+cs_status cs_run_backward(cs_run *run, const cs_tensor *seed, cs_error *err) {
+    CS_CHECK(run->prepared && run->batch > 0, CS_ERROR_STATE,
+             "call cs_run_forward before cs_run_backward");
+    CS_CHECK(run->plan.gradient[run->seed] != PLAN_NOWHERE, CS_ERROR_STATE,
+             "no gradient was asked for before cs_run_prepare: call cs_run_keep first");
+    CS_TRY(check_shape(run, run->seed, seed, run->batch, "seed", err));
+
+    void *stored = run_at(run, run->plan.gradient[run->seed]);
+    widen(run, seed, stored);
+    execute_job job = {run, layer_find("input", run->engine, run->dtype)->forward,
+                       call_of(run, run->seed, PASS_BACKWARD)};
+    job.call.in = run->shapes[run->seed]; /* stored as an input is: v + (+0) */
+    job.call.input[0] = job.call.output = stored;
+    if (execute(&job) != 0 && run->bad_node < 0)
+        run->bad_node = run->seed;
+
+    for (int j = 0; j < run->plan.backward_count; j++)
+        run_backward_operation(run, &run->plan.backward[j]);
+    run->backward_done = true;
+    return CS_OK;
+}

@@ -1,0 +1,69 @@
+/* plan.h - how a run does its work: steps, backward operations, and where everything lies.
+ *
+ * Time: the input is stored at 0, step i runs at i + 1, the seed is stored behind the last step, and
+ * backward operation j runs after it. A value's memory is used again once its last reader is done,
+ * unless somebody watches it.
+ */
+#ifndef CS_PLAN_H
+#define CS_PLAN_H
+
+#include "model.h"
+
+#define PLAN_NOWHERE SIZE_MAX /* no memory: not stored */
+#define PLAN_END INT32_MAX    /* lives until the run's next forward */
+
+/* What is watched of a node. A hook watches as a keep does: it ends the node's step. */
+enum { WATCH_ACTIVATION = 1, WATCH_GRADIENT = 2 };
+
+/* One forward step: a node, and the nodes behind it that its epilogue computes (-1: none). */
+typedef struct plan_step {
+    int first, norm, add, relu;
+    int last;     /* the node whose value is stored */
+    int residual; /* the other operand of `add` */
+} plan_step;
+
+/* One backward operation: the gradient of a node's output to those of its inputs. */
+typedef struct plan_backward {
+    int node;
+    bool wanted[2]; /* input's gradient is asked for */
+    bool add[2];    /* it is added to earlier contributions */
+} plan_backward;
+
+/* A stretch of memory during a stretch of time. */
+typedef struct plan_block {
+    size_t size, offset;
+    int32_t begin, end; /* both inclusive */
+} plan_block;
+
+/* What the plan is made for. */
+typedef struct plan_request {
+    const cs_model *model;
+    const cs_shape *shapes;
+    const uint8_t *watch; /* per node */
+    layer_engine engine;
+    cs_dtype dtype;
+    int64_t batch;
+    int threads;
+    int seed;
+} plan_request;
+
+typedef struct run_plan {
+    plan_step *steps;
+    int step_count;
+    plan_backward *backward;
+    int backward_count;
+    /* Per node: where its value, its gradient, and its gates or winners lie in the arena. */
+    size_t *value, *gradient, *saved;
+    size_t zeros, zeros_size;
+    size_t scratch, scratch_stride; /* one stride a thread */
+    size_t total;
+} run_plan;
+
+cs_status plan_create(const plan_request *request, run_plan *plan, cs_error *err);
+void plan_free(run_plan *plan);
+
+/* Greedy placement by size (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
+ * Inference", 2020): fills every block's offset; returns the bytes needed in all. */
+cs_status memory_place(plan_block *blocks, size_t count, size_t *total, cs_error *err);
+
+#endif

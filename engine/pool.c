@@ -1,0 +1,150 @@
+/* pool.c - threads that wait for work: they spin for a short while, then sleep.
+ *
+ * A round is a generation number: the driver publishes the work, raises `generation`, does part 0
+ * itself, and waits until `pending` is 0.
+ */
+#include "pool.h"
+#include "cpu.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define SPINS 2000
+
+struct cs_pool {
+    int threads;
+    pthread_t *thread; /* threads - 1 of them */
+    int started;
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    atomic_uint generation;
+    atomic_int pending;
+    bool stop;
+    void (*work)(void *argument, size_t part, size_t parts);
+    void *argument;
+};
+
+typedef struct worker {
+    cs_pool *pool;
+    int part;
+} worker;
+
+/* Waits for a generation other than `seen`, and returns it. */
+static unsigned wait_for_work(cs_pool *pool, unsigned seen) {
+    for (int i = 0; i < SPINS; i++) {
+        const unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
+        if (now != seen)
+            return now;
+        cpu_relax();
+    }
+    pthread_mutex_lock(&pool->lock);
+    while (atomic_load_explicit(&pool->generation, memory_order_acquire) == seen)
+        pthread_cond_wait(&pool->wake, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+    return atomic_load_explicit(&pool->generation, memory_order_acquire);
+}
+
+static void *thread_main(void *argument) {
+    const worker me = *(worker *)argument;
+    cs_pool *pool = me.pool;
+    unsigned seen = 0;
+    free(argument);
+    (void)cpu_set_rounding(); /* this thread is ours: nothing to restore */
+    for (;;) {
+        seen = wait_for_work(pool, seen);
+        if (pool->stop)
+            return NULL;
+        pool->work(pool->argument, (size_t)me.part, (size_t)pool->threads);
+        if (atomic_fetch_sub_explicit(&pool->pending, 1, memory_order_acq_rel) == 1) {
+            pthread_mutex_lock(&pool->lock);
+            pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->lock);
+        }
+    }
+}
+
+static bool start_thread(cs_pool *pool) {
+    worker *w = malloc(sizeof *w);
+    if (!w)
+        return false;
+    *w = (worker){pool, pool->started + 1};
+    if (pthread_create(&pool->thread[pool->started], NULL, thread_main, w) != 0) {
+        free(w);
+        return false;
+    }
+    pool->started++;
+    return true;
+}
+
+cs_status pool_create(int threads, cs_pool **out, cs_error *err) {
+    cs_pool *pool = calloc(1, sizeof *pool);
+    CS_CHECK(pool, CS_ERROR_MEMORY, "not enough memory for a pool of %d threads", threads);
+    pool->threads = threads;
+    pool->thread = calloc((size_t)threads, sizeof *pool->thread);
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->done, NULL);
+    bool ok = pool->thread != NULL;
+    while (ok && pool->started < threads - 1)
+        ok = start_thread(pool);
+    if (!ok) {
+        pool_free(pool);
+        return cs_error_set(err, CS_ERROR_MEMORY, NULL, -1,
+                            "%d threads could not be started; use --threads with a smaller number",
+                            threads);
+    }
+    *out = pool;
+    return CS_OK;
+}
+
+static void publish(cs_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_free(cs_pool *pool) {
+    if (!pool)
+        return;
+    pool->stop = true;
+    publish(pool);
+    for (int i = 0; i < pool->started; i++)
+        pthread_join(pool->thread[i], NULL);
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool->thread);
+    free(pool);
+}
+
+static void wait_until_done(cs_pool *pool) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&pool->pending, memory_order_acquire) == 0)
+            return;
+        cpu_relax();
+    }
+    pthread_mutex_lock(&pool->lock);
+    while (atomic_load_explicit(&pool->pending, memory_order_acquire) != 0)
+        pthread_cond_wait(&pool->done, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_run(cs_pool *pool, void (*work)(void *argument, size_t part, size_t parts),
+              void *argument) {
+    const unsigned before = cpu_set_rounding();
+    if (pool->threads == 1) {
+        work(argument, 0, 1);
+    } else {
+        pool->work = work;
+        pool->argument = argument;
+        atomic_store_explicit(&pool->pending, pool->threads - 1, memory_order_relaxed);
+        publish(pool);
+        work(argument, 0, (size_t)pool->threads);
+        wait_until_done(pool);
+    }
+    cpu_restore_rounding(before);
+}
+
+int pool_threads(const cs_pool *pool) { return pool->threads; }

@@ -1,0 +1,242 @@
+/* run.c - a run is created, told what is watched, and prepared; what it holds can be looked at.
+ *
+ * Forward and backward are in execute.c.
+ */
+#include "run_state.h"
+#include "cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define THREAD_LIMIT 1024
+#define BATCH_LIMIT 65536
+
+static cs_status check_options(const cs_run_options *o, cs_error *err) {
+    CS_CHECK(o->dtype == CS_F32 || o->dtype == CS_F64, CS_ERROR_ARGUMENT, "unknown element type %d",
+             (int)o->dtype);
+    CS_CHECK(o->engine == CS_ENGINE_DIRECT || o->engine == CS_ENGINE_GEMM, CS_ERROR_ARGUMENT,
+             "unknown engine %d", (int)o->engine);
+    CS_CHECK(o->engine == CS_ENGINE_DIRECT || layer_have_blas(), CS_ERROR_UNSUPPORTED,
+             "this build has no gemm engine (it was made with BLAS=0); use --engine direct");
+    CS_CHECK(o->threads >= 0 && o->threads <= THREAD_LIMIT, CS_ERROR_ARGUMENT,
+             "%d threads; 0 (all CPUs) to %d were expected", o->threads, THREAD_LIMIT);
+    CS_CHECK(o->max_batch >= 1 && o->max_batch <= BATCH_LIMIT, CS_ERROR_ARGUMENT,
+             "a batch of %lld; 1 to %d were expected", (long long)o->max_batch, BATCH_LIMIT);
+    CS_CHECK(o->height >= 0 && o->width >= 0 && o->height <= 65536 && o->width <= 65536,
+             CS_ERROR_ARGUMENT, "an input of %lld x %lld; 1 to 65536 a side were expected",
+             (long long)o->height, (long long)o->width);
+    return CS_OK;
+}
+
+static cs_status build_run(cs_run *run, const cs_run_options *o, cs_error *err) {
+    const size_t nodes = (size_t)run->model->node_count;
+    const int threads = o->threads ? o->threads : cpu_count();
+    CS_TRY(check_options(o, err));
+    CS_TRY(cpu_choose_isa(o->isa, &run->isa, err));
+    run->params = o->params ? o->params : run->model->params;
+    run->dtype = o->dtype;
+    run->engine = o->engine == CS_ENGINE_GEMM ? LAYER_GEMM : LAYER_DIRECT;
+    run->max_batch = o->max_batch;
+    run->seed = run->model->output;
+    run->bad_tensor = run->bad_node = -1;
+    run->kernels = layer_kernels((layer_isa)run->isa, run->dtype);
+    run->shapes = calloc(nodes, sizeof *run->shapes);
+    run->watch = calloc(nodes, sizeof *run->watch);
+    run->packs[0] = calloc(2 * nodes, sizeof *run->packs[0]);
+    run->part_flags = calloc((size_t)threads, sizeof *run->part_flags);
+    run->part_ties = calloc((size_t)threads, sizeof *run->part_ties);
+    CS_CHECK(run->shapes && run->watch && run->packs[0] && run->part_flags && run->part_ties,
+             CS_ERROR_MEMORY, "not enough memory for a run over %zu nodes", nodes);
+    run->packs[1] = run->packs[0] + nodes;
+    CS_TRY(graph_shapes(run->model, o->height, o->width, run->shapes, err));
+    return pool_create(threads, &run->pool, err);
+}
+
+cs_status cs_run_create(cs_model *model, const cs_run_options *options, cs_run **out,
+                        cs_error *err) {
+    const cs_run_options defaults = CS_RUN_OPTIONS_DEFAULT;
+    cs_run *run = calloc(1, sizeof *run);
+    CS_CHECK(run, CS_ERROR_MEMORY, "not enough memory for a run");
+    run->model = model;
+    const cs_status status = build_run(run, options ? options : &defaults, err);
+    if (status != CS_OK) {
+        cs_run_free(run);
+        return status;
+    }
+    *out = run;
+    return CS_OK;
+}
+
+void cs_run_free(cs_run *run) {
+    if (!run)
+        return;
+    plan_free(&run->plan);
+    pool_free(run->pool);
+    free(run->arena);
+    free(run->shapes);
+    free(run->watch);
+    free(run->packs[0]);
+    free(run->part_flags);
+    free(run->part_ties);
+    free(run);
+}
+
+/* ------------------------------------------------------------------ telling -------------- */
+
+/* The memory of the old plan goes with it: views of it end here, as the header says. */
+static void unprepare(cs_run *run) {
+    plan_free(&run->plan);
+    free(run->arena);
+    run->arena = NULL;
+    run->arena_size = 0;
+    run->prepared = run->backward_done = false;
+    run->batch = 0;
+}
+
+static cs_status watch(cs_run *run, const char *name, unsigned bits, cs_error *err) {
+    int node;
+    CS_TRY(cs_model_find_node(run->model, name, &node, NULL, 0, err));
+    if ((run->watch[node] & bits) != bits) {
+        unprepare(run);
+        run->watch[node] |= (uint8_t)bits;
+    }
+    return CS_OK;
+}
+
+cs_status cs_run_keep(cs_run *run, const char *name, cs_error *err) {
+    return watch(run, name, WATCH_ACTIVATION | WATCH_GRADIENT, err);
+}
+
+cs_status cs_run_keep_activation(cs_run *run, const char *name, cs_error *err) {
+    return watch(run, name, WATCH_ACTIVATION, err);
+}
+
+cs_status cs_run_keep_gradient(cs_run *run, const char *name, cs_error *err) {
+    return watch(run, name, WATCH_GRADIENT, err);
+}
+
+cs_status cs_run_set_seed_node(cs_run *run, const char *name, cs_error *err) {
+    int node;
+    CS_TRY(cs_model_find_node(run->model, name, &node, NULL, 0, err));
+    if (node != run->seed) {
+        unprepare(run);
+        run->seed = node;
+    }
+    return CS_OK;
+}
+
+/* ------------------------------------------------------------------ preparing ------------ */
+
+static cs_status pack_node(cs_run *run, int node, layer_pass pass, cs_error *err) {
+    const cs_node_info *info = &run->model->nodes[node];
+    const layer *kind = layer_find(info->op, run->engine, run->dtype);
+    const cs_shape in = info->inputs > 0 ? run->shapes[info->input[0]] : run->shapes[node];
+    bool finite;
+    CS_TRY(params_pack(run->params, node, in, kind, run->engine, run->dtype, pass, run->pool,
+                       &run->packs[pass][node], &finite, err));
+    if (!finite && run->bad_tensor < 0)
+        run->bad_tensor = params_first_bad(run->params, node);
+    return CS_OK;
+}
+
+static cs_status pack_all(cs_run *run, cs_error *err) {
+    run->bad_tensor = -1;
+    for (int i = 1; i < run->model->node_count; i++)
+        CS_TRY(pack_node(run, i, PASS_FORWARD, err));
+    for (int j = 0; j < run->plan.backward_count; j++)
+        CS_TRY(pack_node(run, run->plan.backward[j].node, PASS_BACKWARD, err));
+    return CS_OK;
+}
+
+cs_status cs_run_prepare(cs_run *run, cs_error *err) {
+    if (run->prepared)
+        return CS_OK;
+    const plan_request request = {
+        .model = run->model,
+        .shapes = run->shapes,
+        .watch = run->watch,
+        .engine = run->engine,
+        .dtype = run->dtype,
+        .batch = run->max_batch,
+        .threads = pool_threads(run->pool),
+        .seed = run->seed,
+    };
+    unprepare(run);
+    CS_TRY(plan_create(&request, &run->plan, err));
+    run->arena_size = cs_align64(run->plan.total);
+    run->arena = aligned_alloc(64, run->arena_size);
+    if (!run->arena) {
+        const size_t size = run->arena_size;
+        unprepare(run);
+        return cs_error_set(err, CS_ERROR_MEMORY, NULL, -1,
+                            "not enough memory for the run: %zu bytes; use a smaller batch or "
+                            "input, or keep less",
+                            size);
+    }
+    memset(run->arena + run->plan.zeros, 0, run->plan.zeros_size);
+    const cs_status status = pack_all(run, err);
+    if (status != CS_OK) {
+        unprepare(run);
+        return status;
+    }
+    run->prepared = true;
+    return CS_OK;
+}
+
+/* ------------------------------------------------------------------ looking -------------- */
+
+static cs_status view(const cs_run *run, int node, size_t offset, cs_tensor *tensor,
+                      cs_error *err) {
+    CS_CHECK(run->prepared && run->batch > 0, CS_ERROR_STATE,
+             "there is nothing to look at before the first forward");
+    *tensor = (cs_tensor){run->dtype,          run->batch,          run->shapes[node].c,
+                          run->shapes[node].h, run->shapes[node].w, run_at(run, offset)};
+    return CS_OK;
+}
+
+cs_status cs_run_output(cs_run *run, cs_tensor *output, cs_error *err) {
+    const int node = run->model->output;
+    return view(run, node, run->prepared ? run->plan.value[node] : 0, output, err);
+}
+
+cs_status cs_run_activation(cs_run *run, const char *name, cs_tensor *tensor, cs_error *err) {
+    int node;
+    CS_TRY(cs_model_find_node(run->model, name, &node, NULL, 0, err));
+    CS_CHECK((run->watch[node] & WATCH_ACTIVATION) || node == run->model->output,
+             CS_ERROR_ARGUMENT, "the activation of \"%s\" was not kept: call cs_run_keep first",
+             name);
+    return view(run, node, run->prepared ? run->plan.value[node] : 0, tensor, err);
+}
+
+cs_status cs_run_gradient(cs_run *run, const char *name, cs_tensor *tensor, cs_error *err) {
+    int node;
+    CS_TRY(cs_model_find_node(run->model, name, &node, NULL, 0, err));
+    CS_CHECK(run->watch[node] & WATCH_GRADIENT, CS_ERROR_ARGUMENT,
+             "the gradient of \"%s\" was not kept: call cs_run_keep first", name);
+    CS_CHECK(run->backward_done, CS_ERROR_STATE,
+             "there is no gradient of \"%s\" before cs_run_backward", name);
+    return view(run, node, run->plan.gradient[node], tensor, err);
+}
+
+cs_status cs_run_status(const cs_run *run, const char **where) {
+    if (run->batch == 0 || (run->bad_tensor < 0 && run->bad_node < 0))
+        return CS_OK;
+    if (where)
+        *where = run->bad_tensor >= 0 ? run->model->tensors[run->bad_tensor].name
+                                      : run->model->nodes[run->bad_node].name;
+    return CS_ERROR_NUMERIC;
+}
+
+int64_t cs_run_pool_ties(const cs_run *run) {
+    int64_t ties = 0;
+    for (int i = 0; i < pool_threads(run->pool); i++)
+        ties += run->part_ties[i];
+    return ties;
+}
+
+cs_run_memory cs_run_memory_used(const cs_run *run) {
+    return (cs_run_memory){run->arena_size, params_packed_bytes(run->params)};
+}
+
+int cs_run_threads(const cs_run *run) { return pool_threads(run->pool); }
+cs_isa cs_run_isa(const cs_run *run) { return run->isa; }

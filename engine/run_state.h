@@ -1,0 +1,43 @@
+/* run_state.h - what a run is inside the engine. */
+#ifndef CS_RUN_STATE_H
+#define CS_RUN_STATE_H
+
+#include "model.h"
+#include "params.h"
+#include "plan.h"
+#include "pool.h"
+
+struct cs_run {
+    cs_model *model;
+    cs_params *params;
+    cs_dtype dtype;
+    layer_engine engine;
+    cs_isa isa;
+    int64_t max_batch;
+    cs_shape *shapes;
+    cs_pool *pool;
+    const void *kernels;
+
+    uint8_t *watch; /* WATCH_ bits per node */
+    int seed;
+
+    bool prepared;
+    run_plan plan;
+    char *arena;
+    size_t arena_size;
+    const void **packs[2]; /* per pass, per node */
+    int bad_tensor;        /* the first parameter tensor that holds NaN or infinity, or -1 */
+    unsigned *part_flags;  /* per thread */
+    int64_t *part_ties;    /* per thread */
+
+    int64_t batch; /* of the last forward; 0 before the first */
+    bool backward_done;
+    int bad_node; /* first in execution order that met NaN or infinity, or -1 */
+};
+
+/* A node's value or gradient in the arena. */
+static inline void *run_at(const cs_run *run, size_t offset) {
+    return offset == PLAN_NOWHERE ? NULL : run->arena + offset;
+}
+
+#endif

@@ -1,0 +1,167 @@
+/* avg_pool.c - average pooling (torch.nn.AvgPool2d: padding, ceil_mode, count_include_pad; and
+ * torch.nn.AdaptiveAvgPool2d(1), whose window is the whole map).
+ *
+ * Forward:  y[n,c,oy,ox] = (sum over the window's elements inside the image, row-major) / count
+ *           count = the window's size within the padded image (count_include_pad), or within the image
+ * Input gradient:  dx[n,c,iy,ix] = sum over the windows that hold (iy, ix), ascending, of dy / count
+ *
+ * Sums and divisions in double, rounded once.
+ */
+#include "layer_real.h"
+
+#include <string.h>
+
+/* What both operations are: a window that slides. */
+typedef struct window {
+    int64_t kernel[2], stride[2], padding[2];
+    bool include_pad;
+} window;
+
+static window window_of(const layer_call *call) {
+    const cs_node_attributes *a = call->attributes;
+    window w = {{a->kernel_size[0], a->kernel_size[1]},
+                {a->stride[0], a->stride[1]},
+                {a->padding[0], a->padding[1]},
+                a->count_include_pad};
+    if (a->kernel_size[0] == 0) /* adaptive: the whole map */
+        w = (window){{call->in.h, call->in.w}, {1, 1}, {0, 0}, false};
+    return w;
+}
+
+/* The window's rows or columns [*begin, *end) inside the image; returns what they count for. */
+static int64_t extent(const window *w, int axis, int64_t out, int64_t in, int64_t *begin,
+                      int64_t *end) {
+    const int64_t first = out * w->stride[axis] - w->padding[axis];
+    int64_t last = first + w->kernel[axis];
+    if (last > in + w->padding[axis])
+        last = in + w->padding[axis];
+    const int64_t padded = last - first;
+    *begin = first < 0 ? 0 : first;
+    *end = last > in ? in : last;
+    return w->include_pad ? padded : *end - *begin;
+}
+
+static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
+                             cs_shape *out, cs_error *err) {
+    for (int i = 0; i < 2; i++)
+        if (a->padding[i] * 2 > a->kernel_size[i])
+            return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
+                                "%s: padding %lld is more than half of the kernel's %lld", node,
+                                (long long)a->padding[i], (long long)a->kernel_size[i]);
+    out->c = in->c;
+    out->h = NAME(window_output)(in->h, a->kernel_size[0], a->stride[0], a->padding[0], 1,
+                                 a->ceil_mode);
+    out->w = NAME(window_output)(in->w, a->kernel_size[1], a->stride[1], a->padding[1], 1,
+                                 a->ceil_mode);
+    if (out->h <= 0 || out->w <= 0)
+        return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
+                            "%s: no window fits into the padded input of %lld x %lld", node,
+                            (long long)(in->h + 2 * a->padding[0]),
+                            (long long)(in->w + 2 * a->padding[1]));
+    return CS_OK;
+}
+
+static cs_status infer_shape_adaptive(const cs_node_attributes *a, const cs_shape *in,
+                                      const char *node, cs_shape *out, cs_error *err) {
+    (void)a, (void)node, (void)err;
+    *out = (cs_shape){in->c, 1, 1};
+    return CS_OK;
+}
+
+/* Sums of one pixel's channels. */
+static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
+                           layer_pass pass) {
+    (void)a, (void)out, (void)batch, (void)pass;
+    return cs_align64((size_t)in.c * sizeof(double));
+}
+
+static unsigned forward(const layer_call *call, size_t part, size_t parts) {
+    const window w = window_of(call);
+    const size_t channels = (size_t)call->in.c;
+    double *sum = call->scratch;
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)(call->batch * call->out.h * call->out.w), part, parts, &begin, &end);
+    for (size_t q = begin; q < end; q++) {
+        const int64_t ox = (int64_t)q % call->out.w, row = (int64_t)q / call->out.w;
+        int64_t top, bottom, left, right;
+        const int64_t rows = extent(&w, 0, row % call->out.h, call->in.h, &top, &bottom);
+        const int64_t cols = extent(&w, 1, ox, call->in.w, &left, &right);
+        memset(sum, 0, channels * sizeof *sum);
+        for (int64_t iy = top; iy < bottom; iy++)
+            for (int64_t ix = left; ix < right; ix++) {
+                const REAL *x = (const REAL *)call->input[0] +
+                                NAME(row_at)(call->in, row / call->out.h, iy) +
+                                (size_t)ix * channels;
+                for (size_t c = 0; c < channels; c++)
+                    sum[c] += (double)x[c];
+            }
+        REAL *y = (REAL *)call->output + q * channels;
+        for (size_t c = 0; c < channels; c++) {
+            y[c] = (REAL)(sum[c] / (double)(rows * cols)) + 0;
+            bad |= NAME(not_finite)(y[c]);
+        }
+    }
+    return bad ? LAYER_OWN : 0U;
+}
+
+/* The outputs [*first, *last) along one axis whose window may hold input position i. */
+static void holders(const window *w, int axis, int64_t i, int64_t out, int64_t *first,
+                    int64_t *last) {
+    const int64_t lowest = i + w->padding[axis] - w->kernel[axis] + 1;
+    *first = lowest <= 0 ? 0 : (lowest + w->stride[axis] - 1) / w->stride[axis];
+    *last = (i + w->padding[axis]) / w->stride[axis] + 1;
+    if (*last > out)
+        *last = out;
+}
+
+static unsigned backward(const layer_call *call, size_t part, size_t parts) {
+    const window w = window_of(call);
+    const size_t channels = (size_t)call->in.c;
+    double *sum = call->scratch;
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
+    for (size_t q = begin; q < end; q++) {
+        const int64_t ix = (int64_t)q % call->in.w, row = (int64_t)q / call->in.w;
+        int64_t oy_first, oy_last, ox_first, ox_last, from, to;
+        holders(&w, 0, row % call->in.h, call->out.h, &oy_first, &oy_last);
+        holders(&w, 1, ix, call->out.w, &ox_first, &ox_last);
+        memset(sum, 0, channels * sizeof *sum);
+        for (int64_t oy = oy_first; oy < oy_last; oy++)
+            for (int64_t ox = ox_first; ox < ox_last; ox++) {
+                const int64_t count = extent(&w, 0, oy, call->in.h, &from, &to) *
+                                      extent(&w, 1, ox, call->in.w, &from, &to);
+                const REAL *dy = (const REAL *)call->doutput +
+                                 NAME(row_at)(call->out, row / call->in.h, oy) +
+                                 (size_t)ox * channels;
+                for (size_t c = 0; c < channels; c++)
+                    sum[c] += (double)dy[c] / (double)count;
+            }
+        REAL *dx = (REAL *)call->dinput[0] + q * channels;
+        for (size_t c = 0; c < channels; c++) {
+            const REAL v = (REAL)sum[c];
+            bad |= NAME(not_finite)(v);
+            NAME(deliver)(&dx[c], v, call->add[0]);
+        }
+    }
+    return bad ? LAYER_OWN : 0U;
+}
+
+const layer NAME(layer_avg_pool2d) = {
+    .op = "avg_pool2d",
+    .inputs = 1,
+    .infer_shape = infer_shape,
+    .scratch_size = scratch_size,
+    .forward = forward,
+    .backward = backward,
+};
+
+const layer NAME(layer_adaptive_avg_pool2d) = {
+    .op = "adaptive_avg_pool2d",
+    .inputs = 1,
+    .infer_shape = infer_shape_adaptive,
+    .scratch_size = scratch_size,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,85 @@
+/* batch_norm.c - batch norm in inference (torch.nn.BatchNorm2d after eval()).
+ *
+ * In double: s = gamma / sqrt(var + eps); scale = (T)s; shift = (T)fma(-mean, scale, beta), with the
+ * rounded scale, so that scale and shift are exactly what is computed with.
+ *
+ * Forward:         y  = fma(x, scale, shift)
+ * Input gradient:  dx = dy * scale
+ *
+ * Never folded into weights: it runs in the epilogue of the convolution before it, or here where
+ * the convolution's own output is watched.
+ */
+#include "layer_real.h"
+
+#include <math.h>
+
+static size_t pack_size(const cs_node_attributes *a, cs_shape in, layer_pass pass) {
+    (void)a;
+    return pass == PASS_FORWARD ? 2 * NAME(norm_stride)(in.c) : 0;
+}
+
+static void pack(const layer_pack_call *call, size_t part, size_t parts) {
+    const float *gamma = call->parameter[0], *beta = call->parameter[1];
+    const float *mean = call->parameter[2], *var = call->parameter[3];
+    REAL *scale = call->pack, *shift = scale + NAME(norm_stride)(call->in.c);
+    size_t begin, end;
+    cs_share((size_t)call->in.c, part, parts, &begin, &end);
+    for (size_t c = begin; c < end; c++) {
+        const double s = (double)gamma[c] / sqrt((double)var[c] + call->attributes->eps);
+        scale[c] = (REAL)s;
+        shift[c] = (REAL)fma(-(double)mean[c], (double)scale[c], (double)beta[c]);
+    }
+}
+
+static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
+                             cs_shape *out, cs_error *err) {
+    (void)a, (void)node, (void)err;
+    *out = *in;
+    return CS_OK;
+}
+
+static int parameter_shape(const cs_node_attributes *a, cs_shape in, int i, int64_t shape[4]) {
+    (void)a;
+    shape[0] = in.c;
+    return i < 4 ? 1 : 0;
+}
+
+static unsigned forward(const layer_call *call, size_t part, size_t parts) {
+    const NAME(kernels) *kernels = call->kernels;
+    const size_t channels = (size_t)call->in.c;
+    const REAL *scale = call->pack, *shift = scale + NAME(norm_stride)(call->in.c);
+    size_t begin, end;
+    cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
+    return kernels->scale_shift(end - begin, channels,
+                                (const REAL *)call->input[0] + begin * channels, scale, shift,
+                                (REAL *)call->output + begin * channels);
+}
+
+static unsigned backward(const layer_call *call, size_t part, size_t parts) {
+    const size_t channels = (size_t)call->in.c;
+    const REAL *scale = call->pack, *dy = call->doutput;
+    REAL *dx = call->dinput[0];
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
+    for (size_t pixel = begin; pixel < end; pixel++)
+        for (size_t c = 0; c < channels; c++) {
+            const REAL v = dy[pixel * channels + c] * scale[c];
+            bad |= NAME(not_finite)(v);
+            NAME(deliver)(&dx[pixel * channels + c], v, call->add[0]);
+        }
+    return bad ? LAYER_OWN : 0U;
+}
+
+const layer NAME(layer_batch_norm) = {
+    .op = "batch_norm",
+    .inputs = 1,
+    .infer_shape = infer_shape,
+    .parameter_shape = parameter_shape,
+    .pack_size = pack_size,
+    .pack = pack,
+    .forward = forward,
+    .backward = backward,
+    .in_place = true,
+    .pack_for_both = true,
+};

@@ -1,0 +1,232 @@
+/* conv2d.c - 2-d convolution (torch.nn.Conv2d): any kernel, stride, padding, dilation, groups, bias.
+ *
+ * Forward, for output channel k of group g, channels c of that group:
+ *
+ *   y[n,k,oy,ox] = b[k] + sum over r, s, c of  x[n, c, oy*stride - pad + r*dil, ox*stride - pad + s*dil] * w[k,c,r,s]
+ *
+ * Input gradient: x at (iy, ix) enters every y whose tap (r, s) lands on it, that is
+ * oy = (iy + pad - r*dil) / stride where this divides without remainder and lies in the map:
+ *
+ *   dx[n,c,iy,ix] = sum over r, s that reach an output, over k of the group of  dy[n,k,oy,ox] * w[k,c,r,s]
+ *
+ * Pixels of the same phase (iy mod stride, ix mod stride) are reached by the same taps, so each
+ * phase is a convolution of its own over the transposed panels. The order of both sums, r, s, then
+ * channel, is fixed by docs/arithmetic.md; w's indices are never flipped.
+ */
+#include "layer_real.h"
+
+/* Panels: forward [groups][K/groups/16][R][S][C/groups][16], backward [groups][C/groups/16][R][S][K/groups][16];
+ * then the bias, for the forward pass. */
+static size_t panels_size(const cs_node_attributes *a, cs_shape in, layer_pass pass) {
+    const size_t c = (size_t)(in.c / a->groups), k = (size_t)(a->out_channels / a->groups);
+    const size_t taps = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
+    const size_t lanes = pass == PASS_FORWARD ? k : c, inner = pass == PASS_FORWARD ? c : k;
+    return (size_t)a->groups * layer_gate_words((int64_t)lanes) * taps * inner * CS_PANEL;
+}
+
+static size_t pack_size(const cs_node_attributes *a, cs_shape in, layer_pass pass) {
+    return panels_size(a, in, pass) + (pass == PASS_FORWARD ? (size_t)a->out_channels : 0);
+}
+
+static void pack(const layer_pack_call *call, size_t part, size_t parts) {
+    const cs_node_attributes *a = call->attributes;
+    const bool forward = call->pass == PASS_FORWARD;
+    const size_t c = (size_t)(call->in.c / a->groups), k = (size_t)(a->out_channels / a->groups);
+    const size_t taps = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
+    const size_t lanes = forward ? k : c, inner = forward ? c : k;
+    const size_t panels = layer_gate_words((int64_t)lanes), groups = (size_t)a->groups;
+    /* Steps in O, I, R, S from one lane, and from one inner channel, to the next. */
+    const size_t lane_step = forward ? c * taps : taps, inner_step = forward ? taps : c * taps;
+    size_t begin, end;
+    cs_share(groups * panels, part, parts, &begin, &end);
+    for (size_t panel = begin; panel < end; panel++) {
+        const size_t group = panel / panels, first = panel % panels * CS_PANEL;
+        const size_t filled = lanes - first < CS_PANEL ? lanes - first : CS_PANEL;
+        const float *from = call->parameter[0] + group * k * c * taps + first * lane_step;
+        REAL *to = (REAL *)call->pack + panel * taps * inner * CS_PANEL;
+        for (size_t l = 0; l < filled; l++)
+            for (size_t i = 0; i < inner; i++)
+                for (size_t t = 0; t < taps; t++)
+                    to[(t * inner + i) * CS_PANEL + l] =
+                        (REAL)from[l * lane_step + i * inner_step + t] + 0;
+    }
+    if (part == 0 && forward && call->parameter[1]) {
+        REAL *bias = (REAL *)call->pack + panels_size(a, call->in, PASS_FORWARD);
+        for (int64_t i = 0; i < a->out_channels; i++)
+            bias[i] = (REAL)call->parameter[1][i] + 0;
+    }
+}
+
+static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
+                             cs_shape *out, cs_error *err) {
+    if (in->c % a->groups != 0 || a->out_channels % a->groups != 0)
+        return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
+                            "%s: %lld input and %lld output channels cannot be divided into %lld "
+                            "groups",
+                            node, (long long)in->c, (long long)a->out_channels,
+                            (long long)a->groups);
+    out->c = a->out_channels;
+    out->h = NAME(window_output)(in->h, a->kernel_size[0], a->stride[0], a->padding[0],
+                                 a->dilation[0], false);
+    out->w = NAME(window_output)(in->w, a->kernel_size[1], a->stride[1], a->padding[1],
+                                 a->dilation[1], false);
+    if (out->h <= 0 || out->w <= 0)
+        return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
+                            "%s: the kernel of %lld x %lld (dilation %lld x %lld) is larger than "
+                            "the padded input of %lld x %lld",
+                            node, (long long)a->kernel_size[0], (long long)a->kernel_size[1],
+                            (long long)a->dilation[0], (long long)a->dilation[1],
+                            (long long)(in->h + 2 * a->padding[0]),
+                            (long long)(in->w + 2 * a->padding[1]));
+    return CS_OK;
+}
+
+static int parameter_shape(const cs_node_attributes *a, cs_shape in, int i, int64_t shape[4]) {
+    shape[0] = a->out_channels;
+    if (i == 1)
+        return 1;
+    shape[1] = in.c / a->groups;
+    shape[2] = a->kernel_size[0];
+    shape[3] = a->kernel_size[1];
+    return i == 0 ? 4 : 0;
+}
+
+/* Scratch: the driver's, then the taps' rows, columns and panel offsets. */
+static size_t taps_offset(const cs_node_attributes *a) {
+    return NAME(convolve_scratch)((size_t)(a->kernel_size[0] * a->kernel_size[1]));
+}
+
+static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
+                           layer_pass pass) {
+    (void)in, (void)out, (void)batch, (void)pass;
+    return taps_offset(a) + cs_align64((size_t)(a->kernel_size[0] * a->kernel_size[1]) *
+                                       (2 * sizeof(int64_t) + sizeof(size_t)));
+}
+
+typedef struct NAME(taps) {
+    int64_t *row, *col;
+    size_t *panel;
+    size_t count;
+} NAME(taps);
+
+static NAME(taps) taps_in_scratch(const layer_call *call) {
+    const size_t limit =
+        (size_t)(call->attributes->kernel_size[0] * call->attributes->kernel_size[1]);
+    NAME(taps) taps;
+    taps.row = (int64_t *)(void *)((char *)call->scratch + taps_offset(call->attributes));
+    taps.col = taps.row + limit;
+    taps.panel = (size_t *)(void *)(taps.col + limit);
+    taps.count = 0;
+    return taps;
+}
+
+static void add_tap(NAME(taps) *taps, int64_t row, int64_t col, size_t panel) {
+    taps->row[taps->count] = row;
+    taps->col[taps->count] = col;
+    taps->panel[taps->count++] = panel;
+}
+
+static unsigned forward(const layer_call *call, size_t part, size_t parts) {
+    const cs_node_attributes *a = call->attributes;
+    const size_t inner = (size_t)(call->in.c / a->groups);
+    const size_t kernel = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
+    NAME(taps) taps = taps_in_scratch(call);
+    for (int64_t r = 0; r < a->kernel_size[0]; r++)
+        for (int64_t s = 0; s < a->kernel_size[1]; s++)
+            add_tap(&taps, r * a->dilation[0] - a->padding[0], s * a->dilation[1] - a->padding[1],
+                    taps.count * inner * CS_PANEL);
+    const REAL *panels = call->pack;
+    const NAME(convolve) work = {
+        .kernels = call->kernels,
+        .batch = call->batch,
+        .groups = a->groups,
+        .result = call->out,
+        .rows = call->out.h,
+        .cols = call->out.w,
+        .row_step = 1,
+        .col_step = 1,
+        .source = call->in,
+        .row_step_in = a->stride[0],
+        .col_step_in = a->stride[1],
+        .taps = taps.count,
+        .tap_row = taps.row,
+        .tap_col = taps.col,
+        .tap_panel = taps.panel,
+        .from = call->input[0],
+        .zeros = call->zeros,
+        .panels = panels,
+        .panel_size = kernel * inner * CS_PANEL,
+        .bias = panels + panels_size(a, call->in, PASS_FORWARD),
+        .epilogue = call->epilogue,
+        .to = call->output,
+        .scratch = call->scratch,
+    };
+    return NAME(convolve_part)(&work, part, parts);
+}
+
+/* The taps that reach pixels of phase (py, px). */
+static NAME(taps) phase_taps(const layer_call *call, int64_t py, int64_t px, size_t inner) {
+    const cs_node_attributes *a = call->attributes;
+    NAME(taps) taps = taps_in_scratch(call);
+    size_t tap = 0;
+    for (int64_t r = 0; r < a->kernel_size[0]; r++)
+        for (int64_t s = 0; s < a->kernel_size[1]; s++, tap++) {
+            const int64_t y = py + a->padding[0] - r * a->dilation[0];
+            const int64_t x = px + a->padding[1] - s * a->dilation[1];
+            if (y % a->stride[0] == 0 && x % a->stride[1] == 0)
+                add_tap(&taps, y / a->stride[0], x / a->stride[1], tap * inner * CS_PANEL);
+        }
+    return taps;
+}
+
+static unsigned backward(const layer_call *call, size_t part, size_t parts) {
+    const cs_node_attributes *a = call->attributes;
+    const size_t inner = (size_t)(a->out_channels / a->groups);
+    unsigned flags = 0;
+    for (int64_t py = 0; py < a->stride[0] && py < call->in.h; py++)
+        for (int64_t px = 0; px < a->stride[1] && px < call->in.w; px++) {
+            const NAME(taps) taps = phase_taps(call, py, px, inner);
+            const NAME(convolve) work = {
+                .kernels = call->kernels,
+                .batch = call->batch,
+                .groups = a->groups,
+                .result = call->in,
+                .rows = (call->in.h - py + a->stride[0] - 1) / a->stride[0],
+                .cols = (call->in.w - px + a->stride[1] - 1) / a->stride[1],
+                .row0 = py,
+                .col0 = px,
+                .row_step = a->stride[0],
+                .col_step = a->stride[1],
+                .source = call->out,
+                .row_step_in = 1,
+                .col_step_in = 1,
+                .taps = taps.count,
+                .tap_row = taps.row,
+                .tap_col = taps.col,
+                .tap_panel = taps.panel,
+                .from = call->doutput,
+                .zeros = call->zeros,
+                .panels = call->pack,
+                .panel_size =
+                    (size_t)(a->kernel_size[0] * a->kernel_size[1]) * inner * CS_PANEL,
+                .to = call->dinput[0],
+                .add = call->add[0],
+                .scratch = call->scratch,
+            };
+            flags |= NAME(convolve_part)(&work, part, parts);
+        }
+    return flags;
+}
+
+const layer NAME(layer_conv2d) = {
+    .op = "conv2d",
+    .inputs = 1,
+    .infer_shape = infer_shape,
+    .parameter_shape = parameter_shape,
+    .pack_size = pack_size,
+    .pack = pack,
+    .scratch_size = scratch_size,
+    .forward = forward,
+    .backward = backward,
+    .has_epilogue = true,
+};

@@ -1,0 +1,127 @@
+/* conv_16_portable.c - the portable kernels: plain C in canonical order, which the compiler
+ * vectorises over the 16 results of a panel.
+ *
+ * Compiled for float and double, each with the CPU's fma and with the one of soft_fma.h.
+ */
+#include "soft_fma.h"
+
+#include <assert.h>
+
+/* 6 x 16 floats or 3 x 16 doubles fill 12 of the 16 vector registers of AVX2. */
+#if REAL_IS_FLOAT
+#define TILE_PIXELS 6
+#else
+#define TILE_PIXELS 3
+#endif
+
+/* With a constant `pixels` after inlining, both inner loops unroll and the sums stay in registers. */
+static inline __attribute__((always_inline)) void
+conv_tile_body(const NAME(conv_tile) *tile, const int pixels) {
+    REAL sum[TILE_PIXELS][KERNEL_PANEL];
+    for (int p = 0; p < pixels; p++)
+        for (int l = 0; l < KERNEL_PANEL; l++)
+            sum[p][l] = tile->bias ? tile->bias[l] : 0;
+    for (size_t t = 0; t < tile->taps; t++) {
+        const REAL *weight = tile->panel + tile->tap_panel[t];
+        const REAL *source[TILE_PIXELS];
+        for (int p = 0; p < pixels; p++)
+            source[p] = tile->source[t * tile->source_stride + (size_t)p];
+        for (size_t c = 0; c < tile->channels; c++, weight += KERNEL_PANEL)
+#pragma GCC unroll 6
+            for (int p = 0; p < pixels; p++) {
+                const REAL x = source[p][c];
+                for (int l = 0; l < KERNEL_PANEL; l++)
+                    sum[p][l] = fused(x, weight[l], sum[p][l]);
+            }
+    }
+    for (int p = 0; p < pixels; p++)
+        for (int l = 0; l < KERNEL_PANEL; l++)
+            tile->acc[p * KERNEL_PANEL + l] = sum[p][l];
+}
+
+static void conv_tile(const NAME(conv_tile) *tile) {
+    assert(tile->pixels >= 1 && tile->pixels <= TILE_PIXELS);
+    switch (tile->pixels) {
+    case 1: conv_tile_body(tile, 1); break;
+    case 2: conv_tile_body(tile, 2); break;
+    case 3: conv_tile_body(tile, 3); break;
+#if TILE_PIXELS == 6
+    case 4: conv_tile_body(tile, 4); break;
+    case 5: conv_tile_body(tile, 5); break;
+    case 6: conv_tile_body(tile, 6); break;
+#endif
+    default: break;
+    }
+}
+
+/* One pixel's results through the epilogue, in place. Each stage is checked by itself, so that
+ * what is found does not depend on what was fused. */
+static inline unsigned finish_pixel(const NAME(finish_tile) *tile, const REAL *residual, REAL *v,
+                                    uint16_t *gate) {
+    const int lanes = tile->lanes;
+    bool own = false, scale = false, add = false;
+    for (int l = 0; l < lanes; l++)
+        own |= NAME(not_finite)(v[l]);
+    if (tile->scale)
+        for (int l = 0; l < lanes; l++) {
+            v[l] = fused(v[l], tile->scale[l], tile->shift[l]);
+            scale |= NAME(not_finite)(v[l]);
+        }
+    if (residual)
+        for (int l = 0; l < lanes; l++) {
+            v[l] = v[l] + residual[l];
+            add |= NAME(not_finite)(v[l]);
+        }
+    if (tile->relu) {
+        unsigned open = 0;
+        for (int l = 0; l < lanes; l++) {
+            open |= (unsigned)!(v[l] <= 0) << l;
+            v[l] = v[l] <= 0 ? 0 : v[l];
+        }
+        if (gate)
+            *gate = (uint16_t)open;
+    }
+    return (own ? STAGE_OWN : 0U) | (scale ? STAGE_SCALE : 0U) | (add ? STAGE_ADD : 0U);
+}
+
+static unsigned finish_tile(const NAME(finish_tile) *tile) {
+    assert(tile->lanes >= 1 && tile->lanes <= KERNEL_PANEL);
+    unsigned flags = 0;
+    for (int p = 0; p < tile->pixels; p++) {
+        REAL v[KERNEL_PANEL];
+        const size_t pixel = tile->pixel[p];
+        REAL *out = tile->out + pixel * tile->out_stride;
+        for (int l = 0; l < KERNEL_PANEL; l++)
+            v[l] = tile->acc[p * KERNEL_PANEL + l];
+        flags |= finish_pixel(tile,
+                              tile->residual ? tile->residual + pixel * tile->out_stride : NULL, v,
+                              tile->gates ? tile->gates + pixel * tile->gate_stride : NULL);
+        if (tile->add)
+            for (int l = 0; l < tile->lanes; l++)
+                out[l] = (out[l] + v[l]) + 0;
+        else
+            for (int l = 0; l < tile->lanes; l++)
+                out[l] = v[l] + 0;
+    }
+    return flags;
+}
+
+static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const REAL *scale,
+                            const REAL *shift, REAL *out) {
+    bool bad = false;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < channels; c++) {
+            REAL v = fused(x[r * channels + c], scale[c], shift[c]) + 0;
+            out[r * channels + c] = v;
+            bad |= NAME(not_finite)(v);
+        }
+    return bad ? STAGE_OWN : 0U;
+}
+
+#if CS_SOFT_FMA
+const NAME(kernels) NAME(kernels_portable_nofma) = {"portable-nofma", TILE_PIXELS, conv_tile,
+                                                    finish_tile, scale_shift};
+#else
+const NAME(kernels) NAME(kernels_portable) = {"portable", TILE_PIXELS, conv_tile, finish_tile,
+                                              scale_shift};
+#endif

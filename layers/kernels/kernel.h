@@ -1,0 +1,90 @@
+/* kernel.h - what a kernel is: nothing but arithmetic on memory that the caller laid out.
+ *
+ * Compiled once for float and once for double (REAL), with names NAME(x) = x_f32, x_f64. A kernel
+ * allocates nothing, knows no threads, and keeps no state. A table of kernels is complete in the
+ * portable kernels; faster ones replace entries for the CPUs that have them.
+ *
+ * Every result is one chain of fused multiply-adds in the order that docs/arithmetic.md fixes;
+ * kernels may differ only in how many chains they run side by side.
+ */
+#ifndef CS_KERNEL_H
+#define CS_KERNEL_H
+
+#include <float.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KERNEL_PANEL 16      /* results of one pixel that are computed together */
+#define KERNEL_TILE_LIMIT 16 /* no kernel has more pixels in a tile */
+
+/* Which stages of a fused step met NaN or infinity, as bits. */
+enum { STAGE_OWN = 1, STAGE_SCALE = 2, STAGE_ADD = 4 };
+
+#endif
+
+/* The rest once for each element type; layers/registry.c includes it for both. */
+#if defined(REAL) && !(REAL_IS_FLOAT ? CS_KERNEL_HAS_F32 : CS_KERNEL_HAS_F64)
+#undef NAME
+#undef REAL_MAX
+#if REAL_IS_FLOAT
+#define CS_KERNEL_HAS_F32 1
+#define NAME(x) x##_f32
+#define REAL_MAX FLT_MAX
+#else
+#define CS_KERNEL_HAS_F64 1
+#define NAME(x) x##_f64
+#define REAL_MAX DBL_MAX
+#endif
+
+/* One tile: `pixels` x 16 chains. For tap t and pixel p, source[t * source_stride + p] points to
+ * `channels` values (a row of zeros where the tap lies outside), and panel + tap_panel[t] to
+ * [channels][16] weights. acc[p][16] = bias (16 values, or +0 where NULL), then for t ascending, for
+ * channel ascending: acc = fma(source, weight, acc). */
+typedef struct NAME(conv_tile) {
+    int pixels; /* 1 .. tile_pixels */
+    size_t taps, channels;
+    const REAL *const *source;
+    size_t source_stride;
+    const REAL *panel;
+    const size_t *tap_panel;
+    const REAL *bias;
+    REAL *acc; /* [pixels][16], 64-byte aligned */
+} NAME(conv_tile);
+
+/* The fused epilogue of a tile: acc[p][0..lanes) goes through scale and shift (batch norm), the
+ * residual's addition and ReLU, as far as they are given, and is stored as v + (+0), or added to
+ * what is there. Pixel p's result lies at out + pixel[p] * out_stride, its residual at residual +
+ * pixel[p] * out_stride, its gate bits (one word: bit l for lane l, set where open) at gates +
+ * pixel[p] * gate_stride. */
+typedef struct NAME(finish_tile) {
+    int pixels, lanes;
+    const REAL *acc;
+    const size_t *pixel;
+    const REAL *scale, *shift; /* [lanes], both or neither */
+    const REAL *residual;      /* or NULL */
+    bool relu, add;
+    uint16_t *gates; /* or NULL */
+    size_t gate_stride, out_stride;
+    REAL *out;
+} NAME(finish_tile);
+
+/* The table of one instruction set. */
+typedef struct NAME(kernels) {
+    const char *isa;
+    int tile_pixels;
+    void (*conv_tile)(const NAME(conv_tile) *tile);
+    /* Returns STAGE_ bits of the stages that met NaN or infinity. */
+    unsigned (*finish_tile)(const NAME(finish_tile) *tile);
+    /* out = fma(x, scale, shift) + 0 over rows x channels; returns STAGE_OWN or 0. */
+    unsigned (*scale_shift)(size_t rows, size_t channels, const REAL *x, const REAL *scale,
+                            const REAL *shift, REAL *out);
+} NAME(kernels);
+
+extern const NAME(kernels) NAME(kernels_portable);
+extern const NAME(kernels) NAME(kernels_portable_nofma);
+
+/* True where any bit pattern but a finite number stands. */
+static inline bool NAME(not_finite)(REAL v) { return !(v <= REAL_MAX && v >= -REAL_MAX); }
+
+#endif

@@ -1,0 +1,107 @@
+/* layer.h - what a layer is to the engine: shapes, packing, forward, input gradient.
+ *
+ * One file a layer, compiled for float and for double; registry.c lists them. A layer computes one
+ * part of `parts` of its work at a call; the parts write disjoint results, so the engine may run
+ * them on as many threads as it likes and the bits stay the same. A layer allocates nothing.
+ *
+ * Memory is channels-last: value (n, c, h, w) lies at ((n*H + h)*W + w)*C + c.
+ * Gates (which ReLU outputs are open) are bits: one 16-bit word for each pixel and 16 channels,
+ * bit l of word j for channel 16*j + l. Winners of max pools are one int32 per output, the index
+ * y*W + x of the element that won.
+ */
+#ifndef CS_LAYER_H
+#define CS_LAYER_H
+
+#include "base.h"
+
+/* Which convolution a layer table uses. */
+typedef enum layer_engine { LAYER_DIRECT = 0, LAYER_GEMM = 1 } layer_engine;
+
+/* The packed form that a pass needs; a layer may need none for either. */
+typedef enum layer_pass { PASS_FORWARD = 0, PASS_BACKWARD = 1 } layer_pass;
+
+/* Instruction set of the kernels a run uses; numbers as cs_isa. */
+typedef enum layer_isa { LAYER_PORTABLE_NOFMA = 1, LAYER_PORTABLE = 2 } layer_isa;
+
+/* Stages of a step, as bits of what forward and backward return: the stage met NaN or infinity. */
+enum { LAYER_OWN = 1, LAYER_SCALE = 2, LAYER_ADD = 4 };
+
+/* What of the following nodes a step does while its results are in registers. */
+typedef struct layer_epilogue {
+    const void *scale_shift; /* a batch norm's packed parameters, or NULL */
+    const void *residual;    /* the other operand of an addition, shaped as the output, or NULL */
+    bool relu;
+    uint16_t *gates; /* where to save the gates, or NULL */
+} layer_epilogue;
+
+/* Everything one forward or backward call needs. Unused fields are NULL or 0. */
+typedef struct layer_call {
+    const cs_node_attributes *attributes;
+    int64_t batch;
+    cs_shape in, out;     /* of one image: the (first) input's and the output's */
+    const void *input[2]; /* forward; in backward NULL */
+    void *output;         /* forward; in backward only where the layer needs its output */
+    const void *pack;     /* the layer's packed parameters for this pass */
+    const void *kernels;  /* kernels_f32 or kernels_f64 */
+    void *saved;          /* gates or winners: written by forward where not NULL, read by backward */
+    layer_epilogue epilogue;
+    const void *doutput; /* backward: the complete gradient of the output */
+    void *dinput[2];     /* backward: where the gradient goes, NULL where nobody asks */
+    bool add[2];         /* backward: add to what is there, or store */
+    const void *zeros;   /* at least as many zeros as any value has channels */
+    void *scratch;       /* this part's own, of scratch_size bytes, 64-byte aligned */
+    int64_t *ties;       /* this part's own counter: max pool */
+} layer_call;
+
+typedef unsigned (*layer_function)(const layer_call *call, size_t part, size_t parts);
+
+/* Packing: PyTorch's tensors in the operation's order into one block. */
+typedef struct layer_pack_call {
+    const cs_node_attributes *attributes;
+    cs_shape in;
+    layer_pass pass;
+    const float *parameter[4]; /* NULL for an absent bias */
+    void *pack;                /* pack_size elements, 64-byte aligned, zeroed */
+} layer_pack_call;
+
+/* A layer in one element type. */
+typedef struct layer {
+    const char *op; /* the manifest's name */
+    int inputs;
+    /* The output's shape. Errors: CS_ERROR_MISMATCH naming `node`. */
+    cs_status (*infer_shape)(const cs_node_attributes *a, const cs_shape *in, const char *node,
+                             cs_shape *out, cs_error *err);
+    /* Shape of parameter i (0 weight, 1 bias, ...), or dims = 0 where there is none. */
+    int (*parameter_shape)(const cs_node_attributes *a, cs_shape in, int i, int64_t shape[4]);
+    /* Elements of the packed block for a pass; 0: none needed. NULL: never any. */
+    size_t (*pack_size)(const cs_node_attributes *a, cs_shape in, layer_pass pass);
+    void (*pack)(const layer_pack_call *call, size_t part, size_t parts);
+    /* Bytes saved for the backward pass, for `batch` images; NULL: nothing. */
+    size_t (*saved_size)(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch);
+    /* Bytes of scratch that one part needs; NULL: none. */
+    size_t (*scratch_size)(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
+                           layer_pass pass);
+    layer_function forward, backward;
+    bool needs_output;   /* backward reads the forward output */
+    bool has_epilogue;   /* forward honours layer_call.epilogue */
+    bool in_place;       /* backward may have dinput[0] == doutput */
+    bool pack_for_both;  /* backward reads the forward pass's pack */
+} layer;
+
+/* The layer of an operation, or NULL where the engine has none (or was built without BLAS). */
+const layer *layer_find(const char *op, layer_engine engine, cs_dtype dtype);
+
+/* Whether the engine was built with BLAS. */
+bool layer_have_blas(void);
+
+/* The kernel table (kernels_f32 or kernels_f64) of an instruction set. */
+const void *layer_kernels(layer_isa isa, cs_dtype dtype);
+
+/* True where a convolution's ReLU may be fused with its gates saved: panels must begin at multiples
+ * of 16 channels, or two of them would share a word of gates. */
+bool layer_may_save_gates(const cs_node_attributes *a);
+
+/* Words of gates for one pixel of `channels` channels. */
+static inline size_t layer_gate_words(int64_t channels) { return ((size_t)channels + 15) / 16; }
+
+#endif

@@ -1,0 +1,72 @@
+/* layer_real.h - what the files of layers/ share when they are compiled for one element type. */
+#ifndef CS_LAYER_REAL_H
+#define CS_LAYER_REAL_H
+
+#include "kernel.h"
+#include "layer.h"
+
+/* Elements of one image's row of pixels, and the row y of image n. */
+static inline size_t NAME(row_size)(cs_shape s) { return (size_t)s.w * (size_t)s.c; }
+static inline size_t NAME(row_at)(cs_shape s, int64_t n, int64_t y) {
+    return (size_t)(n * s.h + y) * NAME(row_size)(s);
+}
+
+/* Stores or adds one result: v + (+0), or (there + v) + (+0). */
+static inline void NAME(deliver)(REAL *there, REAL v, bool add) {
+    *there = (add ? *there + v : v) + 0;
+}
+
+/* The shape of a window that slides over the padded input; 0 where it does not fit. */
+static inline int64_t NAME(window_output)(int64_t in, int64_t kernel, int64_t stride,
+                                          int64_t padding, int64_t dilation, bool ceil_mode) {
+    int64_t span = in + 2 * padding - dilation * (kernel - 1) - 1;
+    if (span < 0 && !(ceil_mode && span + stride > 0))
+        return 0;
+    int64_t out = (span + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+    /* PyTorch: the last window must begin inside the input or its left padding. */
+    if (ceil_mode && (out - 1) * stride >= in + padding)
+        out--;
+    return out;
+}
+
+/* The convolution driver of convolve.c: results on a grid, each a chain over taps and channels. */
+typedef struct NAME(convolve) {
+    const NAME(kernels) *kernels;
+    int64_t batch;
+    int64_t groups;
+    /* Results: pixel (row0 + i*row_step, col0 + j*col_step) of a map of result.h x result.w. */
+    cs_shape result;
+    int64_t rows, cols, row0, col0, row_step, col_step;
+    /* Sources: pixel (i*row_step_in + tap_row[t], j*col_step_in + tap_col[t]). */
+    cs_shape source;
+    int64_t row_step_in, col_step_in;
+    size_t taps;
+    const int64_t *tap_row, *tap_col;
+    const size_t *tap_panel;
+    const REAL *from, *zeros;
+    const REAL *panels; /* [groups][panels a group][panel_size] */
+    size_t panel_size;
+    const REAL *bias; /* [result.c], or NULL */
+    layer_epilogue epilogue;
+    REAL *to;
+    bool add;
+    void *scratch; /* NAME(convolve_scratch)(taps) bytes */
+} NAME(convolve);
+
+unsigned NAME(convolve_part)(const NAME(convolve) *work, size_t part, size_t parts);
+size_t NAME(convolve_scratch)(size_t taps);
+
+/* Packed parameters of a batch norm: scale[C], then shift[C], each padded to a whole panel. */
+static inline size_t NAME(norm_stride)(int64_t channels) {
+    return layer_gate_words(channels) * CS_PANEL;
+}
+
+extern const layer NAME(layer_input), NAME(layer_conv2d), NAME(layer_batch_norm), NAME(layer_relu),
+    NAME(layer_max_pool2d), NAME(layer_avg_pool2d), NAME(layer_adaptive_avg_pool2d),
+    NAME(layer_linear), NAME(layer_add), NAME(layer_flatten), NAME(layer_softmax),
+    NAME(layer_shortcut_a);
+#if CS_HAVE_BLAS
+extern const layer NAME(layer_gemm_conv2d), NAME(layer_gemm_linear);
+#endif
+
+#endif

@@ -1,0 +1,121 @@
+/* linear.c - fully connected layer (torch.nn.Linear) on vectors (h = w = 1).
+ *
+ * Forward:         y[n,k]  = b[k] + sum over c of  x[n,c] * w[k,c]
+ * Input gradient:  dx[n,c] = sum over k of  dy[n,k] * w[k,c]
+ *
+ * Both sums ascend. It is a 1 x 1 convolution of 1 x 1 maps, and runs as one.
+ */
+#include "layer_real.h"
+
+/* Panels [K/16][C][16] then the bias forward, [C/16][K][16] backward. */
+static size_t panels_size(const cs_node_attributes *a, cs_shape in, layer_pass pass) {
+    const int64_t lanes = pass == PASS_FORWARD ? a->out_channels : in.c;
+    const int64_t inner = pass == PASS_FORWARD ? in.c : a->out_channels;
+    return layer_gate_words(lanes) * (size_t)inner * CS_PANEL;
+}
+
+static size_t pack_size(const cs_node_attributes *a, cs_shape in, layer_pass pass) {
+    return panels_size(a, in, pass) + (pass == PASS_FORWARD ? (size_t)a->out_channels : 0);
+}
+
+static void pack(const layer_pack_call *call, size_t part, size_t parts) {
+    const size_t k = (size_t)call->attributes->out_channels, c = (size_t)call->in.c;
+    const bool forward = call->pass == PASS_FORWARD;
+    const size_t lanes = forward ? k : c, inner = forward ? c : k;
+    const size_t lane_step = forward ? c : 1, inner_step = forward ? 1 : c;
+    size_t begin, end;
+    cs_share(layer_gate_words((int64_t)lanes), part, parts, &begin, &end);
+    for (size_t panel = begin; panel < end; panel++) {
+        const size_t first = panel * CS_PANEL;
+        REAL *to = (REAL *)call->pack + panel * inner * CS_PANEL;
+        for (size_t l = 0; l < CS_PANEL && first + l < lanes; l++)
+            for (size_t i = 0; i < inner; i++)
+                to[i * CS_PANEL + l] =
+                    (REAL)call->parameter[0][(first + l) * lane_step + i * inner_step] + 0;
+    }
+    if (part == 0 && forward && call->parameter[1])
+        for (size_t i = 0; i < k; i++)
+            ((REAL *)call->pack)[panels_size(call->attributes, call->in, PASS_FORWARD) + i] =
+                (REAL)call->parameter[1][i] + 0;
+}
+
+static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
+                             cs_shape *out, cs_error *err) {
+    if (in->h != 1 || in->w != 1)
+        return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
+                            "%s: a linear layer takes vectors, and its input is a map of %lld x "
+                            "%lld; put a pooling or flatten before it",
+                            node, (long long)in->h, (long long)in->w);
+    *out = (cs_shape){a->out_channels, 1, 1};
+    return CS_OK;
+}
+
+static int parameter_shape(const cs_node_attributes *a, cs_shape in, int i, int64_t shape[4]) {
+    shape[0] = a->out_channels;
+    shape[1] = in.c;
+    return i == 0 ? 2 : i == 1 ? 1 : 0;
+}
+
+static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
+                           layer_pass pass) {
+    (void)a, (void)in, (void)out, (void)batch, (void)pass;
+    return NAME(convolve_scratch)(1);
+}
+
+/* One tap at the pixel itself. */
+static const int64_t here[1] = {0};
+static const size_t no_offset[1] = {0};
+
+static unsigned run(const layer_call *call, bool forward_pass, size_t part, size_t parts) {
+    const cs_shape from = forward_pass ? call->in : call->out;
+    const REAL *panels = call->pack;
+    const NAME(convolve) work = {
+        .kernels = call->kernels,
+        .batch = call->batch,
+        .groups = 1,
+        .result = forward_pass ? call->out : call->in,
+        .rows = 1,
+        .cols = 1,
+        .row_step = 1,
+        .col_step = 1,
+        .source = from,
+        .row_step_in = 1,
+        .col_step_in = 1,
+        .taps = 1,
+        .tap_row = here,
+        .tap_col = here,
+        .tap_panel = no_offset,
+        .from = forward_pass ? call->input[0] : call->doutput,
+        .zeros = call->zeros,
+        .panels = panels,
+        .panel_size = (size_t)from.c * CS_PANEL,
+        .bias = forward_pass ? panels + panels_size(call->attributes, call->in, PASS_FORWARD)
+                             : NULL,
+        .epilogue = call->epilogue,
+        .to = forward_pass ? call->output : call->dinput[0],
+        .add = !forward_pass && call->add[0],
+        .scratch = call->scratch,
+    };
+    return NAME(convolve_part)(&work, part, parts);
+}
+
+static unsigned forward(const layer_call *call, size_t part, size_t parts) {
+    return run(call, true, part, parts);
+}
+
+static unsigned backward(const layer_call *call, size_t part, size_t parts) {
+    return run(call, false, part, parts);
+}
+
+const layer NAME(layer_linear) = {
+    .op = "linear",
+    .inputs = 1,
+    .infer_shape = infer_shape,
+    .parameter_shape = parameter_shape,
+    .pack_size = pack_size,
+    .pack = pack,
+    .scratch_size = scratch_size,
+    .forward = forward,
+    .backward = backward,
+    .has_epilogue = true,
+};
