@@ -3,7 +3,7 @@
  *
  * Compiled for float and double, each with the CPU's fma and with the one of soft_fma.h.
  */
-#include "soft_fma.h"
+#include "lanes.h"
 
 #include <assert.h>
 
@@ -14,29 +14,34 @@
 #define TILE_PIXELS 3
 #endif
 
-/* With a constant `pixels` after inlining, both inner loops unroll and the sums stay in registers. */
-static inline __attribute__((always_inline)) void
-conv_tile_body(const NAME(conv_tile) *tile, const int pixels) {
-    REAL sum[TILE_PIXELS][KERNEL_PANEL];
-    for (int p = 0; p < pixels; p++)
-        for (int l = 0; l < KERNEL_PANEL; l++)
-            sum[p][l] = tile->bias ? tile->bias[l] : 0;
+/* With a constant `pixels` after inlining, the inner loops unroll and the sums stay in registers. */
+static inline __attribute__((always_inline)) void conv_tile_body(const NAME(conv_tile) *tile,
+                                                                 const int pixels) {
+    lanes sum[TILE_PIXELS][PANEL_VECTORS];
+    for (int v = 0; v < PANEL_VECTORS; v++)
+        for (int p = 0; p < pixels; p++)
+            sum[p][v] = tile->bias ? lanes_load(tile->bias + v * LANES) : (lanes){0};
     for (size_t t = 0; t < tile->taps; t++) {
         const REAL *weight = tile->panel + tile->tap_panel[t];
         const REAL *source[TILE_PIXELS];
         for (int p = 0; p < pixels; p++)
             source[p] = tile->source[t * tile->source_stride + (size_t)p];
-        for (size_t c = 0; c < tile->channels; c++, weight += KERNEL_PANEL)
+        for (size_t c = 0; c < tile->channels; c++, weight += KERNEL_PANEL) {
+            lanes w[PANEL_VECTORS];
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                w[v] = lanes_load(weight + v * LANES);
 #pragma GCC unroll 6
             for (int p = 0; p < pixels; p++) {
-                const REAL x = source[p][c];
-                for (int l = 0; l < KERNEL_PANEL; l++)
-                    sum[p][l] = fused(x, weight[l], sum[p][l]);
+                const lanes x = lanes_broadcast(source[p][c]);
+#pragma GCC unroll 8
+                for (int v = 0; v < PANEL_VECTORS; v++)
+                    sum[p][v] = LANES_FMA(x, w[v], sum[p][v]);
             }
+        }
     }
     for (int p = 0; p < pixels; p++)
-        for (int l = 0; l < KERNEL_PANEL; l++)
-            tile->acc[p * KERNEL_PANEL + l] = sum[p][l];
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            lanes_store(tile->acc + p * KERNEL_PANEL + v * LANES, sum[p][v]);
 }
 
 static void conv_tile(const NAME(conv_tile) *tile) {
@@ -58,23 +63,23 @@ static void conv_tile(const NAME(conv_tile) *tile) {
  * what is found does not depend on what was fused. */
 static inline unsigned finish_pixel(const NAME(finish_tile) *tile, const REAL *residual, REAL *v,
                                     uint16_t *gate) {
-    const int lanes = tile->lanes;
+    const int count = tile->lanes;
     bool own = false, scale = false, add = false;
-    for (int l = 0; l < lanes; l++)
+    for (int l = 0; l < count; l++)
         own |= NAME(not_finite)(v[l]);
     if (tile->scale)
-        for (int l = 0; l < lanes; l++) {
+        for (int l = 0; l < count; l++) {
             v[l] = fused(v[l], tile->scale[l], tile->shift[l]);
             scale |= NAME(not_finite)(v[l]);
         }
     if (residual)
-        for (int l = 0; l < lanes; l++) {
+        for (int l = 0; l < count; l++) {
             v[l] = v[l] + residual[l];
             add |= NAME(not_finite)(v[l]);
         }
     if (tile->relu) {
         unsigned open = 0;
-        for (int l = 0; l < lanes; l++) {
+        for (int l = 0; l < count; l++) {
             open |= (unsigned)!(v[l] <= 0) << l;
             v[l] = v[l] <= 0 ? 0 : v[l];
         }
