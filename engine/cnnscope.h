@@ -50,6 +50,13 @@ typedef struct cs_model_options {
 cs_status cs_model_open(const char *path, const cs_model_options *options, cs_model **model,
                         cs_error *err);
 
+/* The same from memory, without a file: a program may carry its network with it. `manifest` (UTF-8,
+ * no NUL needed) is copied; `bin` is used in place: it must begin at a multiple of 64 bytes and stay
+ * as it is until the model is freed. `name` stands for the manifest's path in errors.
+ * Errors: as cs_model_open, but for CS_ERROR_IO; CS_ERROR_ARGUMENT (not aligned). */
+cs_status cs_model_open_memory(const char *name, const void *manifest, size_t manifest_size,
+                               const void *bin, size_t bin_size, cs_model **model, cs_error *err);
+
 /* Accepts NULL. */
 void cs_model_free(cs_model *model);
 

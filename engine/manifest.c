@@ -285,7 +285,7 @@ void cs_model_free(cs_model *model) {
     cs_params_free(model->params);
     if (model->mapped)
         munmap(model->map, model->bin_size);
-    else
+    else if (!model->borrowed)
         free(model->map);
     name_index_free(&model->node_names);
     name_index_free(&model->tensor_names);

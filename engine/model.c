@@ -116,6 +116,26 @@ static cs_status read_manifest(cs_model *model, const char *path, cs_error *err)
     return manifest_parse(model, err);
 }
 
+/* What both ways of opening end with, once the binary is in its place: the tensors' data, shapes and
+ * parameters. */
+static cs_status connect(cs_model *model, cs_error *err) {
+    for (int i = 0; i < model->tensor_count; i++)
+        model->tensors[i].data =
+            (const float *)(const void *)((const char *)model->map + model->offsets[i]);
+    model->shapes = calloc((size_t)model->node_count, sizeof *model->shapes);
+    CS_CHECK(model->shapes, CS_ERROR_MEMORY, "not enough memory for the shapes");
+    CS_TRY(graph_shapes(model, 0, 0, model->shapes, err));
+    if (model->shapes[model->output].c != model->class_count)
+        return cs_error_set(err, CS_ERROR_MISMATCH, model->path, -1,
+                            "%s: the output \"%s\" has %lld channels, and num_classes is %lld",
+                            model->path, model->nodes[model->output].name,
+                            (long long)model->shapes[model->output].c,
+                            (long long)model->class_count);
+    CS_TRY(params_create(model, &model->params, err));
+    graph_find_default_layer(model);
+    return CS_OK;
+}
+
 cs_status cs_model_open(const char *path, const cs_model_options *options, cs_model **out,
                         cs_error *err) {
     int fd = -1;
@@ -128,28 +148,59 @@ cs_status cs_model_open(const char *path, const cs_model_options *options, cs_mo
         status = load_binary(model, fd, options && options->no_mmap, err);
     if (fd >= 0)
         close(fd);
-    for (int i = 0; status == CS_OK && i < model->tensor_count; i++)
-        model->tensors[i].data =
-            (const float *)(const void *)((const char *)model->map + model->offsets[i]);
-    if (status == CS_OK) {
-        model->shapes = calloc((size_t)model->node_count, sizeof *model->shapes);
-        status = model->shapes ? graph_shapes(model, 0, 0, model->shapes, err)
-                               : cs_error_set(err, CS_ERROR_MEMORY, NULL, -1,
-                                              "not enough memory for the shapes");
-    }
-    if (status == CS_OK && model->shapes[model->output].c != model->class_count)
-        status = cs_error_set(err, CS_ERROR_MISMATCH, model->path, -1,
-                              "%s: the output \"%s\" has %lld channels, and num_classes is %lld",
-                              model->path, model->nodes[model->output].name,
-                              (long long)model->shapes[model->output].c,
-                              (long long)model->class_count);
     if (status == CS_OK)
-        status = params_create(model, &model->params, err);
+        status = connect(model, err);
     if (status != CS_OK) {
         cs_model_free(model);
         return status;
     }
-    graph_find_default_layer(model);
+    *out = model;
+    return CS_OK;
+}
+
+/* Copies the manifest (the parser needs a NUL behind it) and parses it. */
+static cs_status copy_manifest(cs_model *model, const char *name, const void *text, size_t size,
+                               cs_error *err) {
+    (void)snprintf(model->path, sizeof model->path, "%s", name);
+    if (size > MODEL_MANIFEST_LIMIT)
+        return cs_error_set(err, CS_ERROR_LIMIT, name, -1,
+                            "%s: has %zu bytes; a manifest has at most %d", name, size,
+                            MODEL_MANIFEST_LIMIT);
+    model->text = malloc(size + 1);
+    CS_CHECK(model->text, CS_ERROR_MEMORY, "%s: not enough memory for the manifest", name);
+    memcpy(model->text, text, size);
+    model->text[size] = '\0';
+    model->text_size = size;
+    cs_sha256_hex(text, size, model->manifest_sha256);
+    return manifest_parse(model, err);
+}
+
+static cs_status borrow_binary(cs_model *model, const void *bin, size_t size, cs_error *err) {
+    if (size != model->bin_size || size < HEADER_SIZE)
+        return cs_error_set(err, CS_ERROR_FORMAT, model->bin_file, -1,
+                            "%s: %zu bytes were given; the manifest states %zu", model->bin_file,
+                            size, model->bin_size);
+    CS_TRY(check_header(model, bin, err));
+    model->map = (void *)(uintptr_t)bin; /* never written to: a model is read-only */
+    model->borrowed = true;
+    return CS_OK;
+}
+
+cs_status cs_model_open_memory(const char *name, const void *manifest, size_t manifest_size,
+                               const void *bin, size_t bin_size, cs_model **out, cs_error *err) {
+    CS_CHECK(((uintptr_t)bin & 63) == 0, CS_ERROR_ARGUMENT,
+             "%s: the binary in memory does not begin at a multiple of 64 bytes", name);
+    cs_model *model = calloc(1, sizeof *model);
+    CS_CHECK(model, CS_ERROR_MEMORY, "not enough memory for a model");
+    cs_status status = copy_manifest(model, name, manifest, manifest_size, err);
+    if (status == CS_OK)
+        status = borrow_binary(model, bin, bin_size, err);
+    if (status == CS_OK)
+        status = connect(model, err);
+    if (status != CS_OK) {
+        cs_model_free(model);
+        return status;
+    }
     *out = model;
     return CS_OK;
 }

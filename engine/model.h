@@ -39,7 +39,8 @@ struct cs_model {
     size_t bin_size;
     uint8_t bin_id[16];
     void *map;
-    bool mapped;
+    bool mapped;   /* the map is to be unmapped; */
+    bool borrowed; /* it belongs to the caller of cs_model_open_memory; else it is to be freed */
 
     int node_count, output;
     cs_node_info *nodes;

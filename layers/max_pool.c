@@ -9,6 +9,22 @@
 
 #include <string.h>
 
+/* The first tap whose position start + tap*dilation is not negative, so inside at the near side. */
+static int64_t first_tap(int64_t start, int64_t dilation) {
+    return start >= 0 ? 0 : (-start + dilation - 1) / dilation;
+}
+
+/* True where each window along an axis has a tap inside: with dilation one may step over the map. */
+static bool windows_meet_map(const cs_node_attributes *a, int axis, int64_t in, int64_t out) {
+    for (int64_t o = 0; o < out; o++) {
+        const int64_t start = o * a->stride[axis] - a->padding[axis];
+        const int64_t tap = first_tap(start, a->dilation[axis]);
+        if (tap >= a->kernel_size[axis] || start + tap * a->dilation[axis] >= in)
+            return false;
+    }
+    return true;
+}
+
 static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
                              cs_shape *out, cs_error *err) {
     for (int i = 0; i < 2; i++)
@@ -26,17 +42,18 @@ static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, co
                             "%s: no window fits into the padded input of %lld x %lld", node,
                             (long long)(in->h + 2 * a->padding[0]),
                             (long long)(in->w + 2 * a->padding[1]));
+    if (!windows_meet_map(a, 0, in->h, out->h) || !windows_meet_map(a, 1, in->w, out->w))
+        return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
+                            "%s: a window of dilation %lld x %lld lies beside the map of %lld x "
+                            "%lld with all its taps and has no maximum",
+                            node, (long long)a->dilation[0], (long long)a->dilation[1],
+                            (long long)in->h, (long long)in->w);
     return CS_OK;
 }
 
 static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch) {
     (void)a, (void)in;
     return (size_t)(batch * out.h * out.w * out.c) * sizeof(int32_t);
-}
-
-/* The first tap whose position start + tap*dilation is not negative, so inside at the near side. */
-static int64_t first_tap(int64_t start, int64_t dilation) {
-    return start >= 0 ? 0 : (-start + dilation - 1) / dilation;
 }
 
 /* One window of all channels; `tied` counts windows whose maximum, not zero, occurs again. */
