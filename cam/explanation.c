@@ -1,0 +1,101 @@
+/* explanation.c - the files of one explained class of one image. */
+#include "cam_internal.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Pictures on the way to the files. */
+typedef struct pictures {
+    cs_tensor heatmap;
+    cs_image heat, overlay, figure;
+} pictures;
+
+static void free_pictures(pictures *p) {
+    cs_tensor_release(&p->heatmap);
+    cs_image_free(&p->heat);
+    cs_image_free(&p->overlay);
+    cs_image_free(&p->figure);
+}
+
+/* What the five files share: FOLDER/class-K-METHOD-LAYER. */
+static cs_status make_stem(const char *folder, const cs_explanation *e, const char *method,
+                           const char *layer, char out[PATH_MAX], cs_error *err) {
+    int n = snprintf(out, PATH_MAX, "%s/class-%lld-%s-%s", folder, (long long)e->cam->class_index,
+                     method, layer);
+    if (n < 0 || n >= PATH_MAX - 16)
+        return cs_error_set(err, CS_ERROR_OUTPUT, folder, -1, "the path is too long");
+    return CS_OK;
+}
+
+static const char *with_suffix(const char *stem, const char *suffix, char out[PATH_MAX]) {
+    snprintf(out, PATH_MAX, "%.*s%s", PATH_MAX - 16, stem, suffix);
+    return out;
+}
+
+static cs_status draw_figure(const cs_explanation *e, const char *method, const char *layer,
+                             pictures *p, cs_error *err) {
+    double *probabilities = malloc((size_t)e->logits->c * sizeof *probabilities);
+    CS_CHECK(probabilities, CS_ERROR_MEMORY, "no memory for %lld probabilities",
+             (long long)e->logits->c);
+    cs_softmax(e->logits, e->n, probabilities);
+    char target[32];
+    cs_target_print(&e->options->target, target);
+    int64_t class_index = e->cam->class_index, predicted = cs_class_argmax(e->logits, e->n);
+    cs_figure figure = {
+        .image = &e->input->display,
+        .heat = &p->heat,
+        .overlay = &p->overlay,
+        .title = e->image_name,
+        .method = method,
+        .layer = layer,
+        .target = target,
+        .class_name = cs_model_class_name(e->model, class_index),
+        .predicted_name = cs_model_class_name(e->model, predicted),
+        .class_index = class_index,
+        .predicted_index = predicted,
+        .class_probability = probabilities[class_index],
+        .predicted_probability = probabilities[predicted],
+        .cam = e->cam,
+    };
+    cs_status status = cs_figure_draw(&figure, e->font, &p->figure, err);
+    free(probabilities);
+    return status;
+}
+
+static cs_status write_files(const cs_explanation *e, const char *stem, const pictures *p,
+                             cs_error *err) {
+    char path[PATH_MAX];
+    CS_TRY(cs_npy_write_map(with_suffix(stem, ".npy", path), &e->cam->raw, err));
+    CS_TRY(cs_npy_write_map(with_suffix(stem, "-heatmap.npy", path), &p->heatmap, err));
+    CS_TRY(cs_image_write_png(with_suffix(stem, "-heatmap.png", path), &p->heat, err));
+    CS_TRY(cs_image_write_png(with_suffix(stem, "-overlay.png", path), &p->overlay, err));
+    if (e->font)
+        CS_TRY(cs_image_write_png(with_suffix(stem, "-figure.png", path), &p->figure, err));
+    return CS_OK;
+}
+
+cs_status cs_explain_write(const char *folder, const cs_explanation *explanation, cs_error *err) {
+    const cs_explanation *e = explanation;
+    const char *wanted = e->options->layer ? e->options->layer : cs_model_default_layer(e->model);
+    const char *method = NULL;
+    char layer[256], stem[PATH_MAX];
+    int node = 0;
+    CS_TRY(cs_cam_method_parse(e->options->method, &method, err));
+    CS_TRY(cs_model_find_node(e->model, wanted, &node, layer, sizeof layer, err));
+    CS_TRY(make_stem(folder, e, method, layer, stem, err));
+    const cs_image *display = &e->input->display;
+    pictures p = {0};
+    cs_status status =
+        cs_heatmap_make(&e->cam->raw, display->width, display->height, &p.heatmap, err);
+    if (status == CS_OK)
+        status = cs_heatmap_color(&p.heatmap, &p.heat, err);
+    if (status == CS_OK)
+        status = cs_overlay_make(display, &p.heat, &p.overlay, err);
+    if (status == CS_OK && e->font)
+        status = draw_figure(e, method, layer, &p, err);
+    if (status == CS_OK)
+        status = write_files(e, stem, &p, err);
+    free_pictures(&p);
+    return status;
+}
