@@ -1,0 +1,258 @@
+#include "explain_job.h"
+#include "interrupt.h"
+#include "manifest_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One image on its way. */
+typedef struct explain_image {
+    const char *path;
+    cs_input input;
+    prediction predicted;
+    char folder[NAME_MAX + 1];
+    explain_times times;
+} explain_image;
+
+static cs_status read_options(explain_job *job, const char *layer, const char *target,
+                              cs_error *err) {
+    int node = 0;
+    int64_t chw[3];
+    job->what.layer = layer ? layer : cs_model_default_layer(job->model);
+    CS_TRY(
+        cs_model_find_node(job->model, job->what.layer, &node, job->layer, sizeof job->layer, err));
+    job->what.layer = job->layer;
+    CS_TRY(cs_model_node_shape(job->model, node, 0, 0, chw, err));
+    if (chw[1] == 1 && chw[2] == 1)
+        fprintf(stderr,
+                "cnnscope explain: warning: %s has 1 x 1 pixels, so its map cannot tell places "
+                "apart\n",
+                job->layer);
+    CS_TRY(cs_target_parse(job->model, target, &job->what.target, err));
+    CS_TRY(class_choice_parse(job->model, job->class_text, &job->choice, err));
+    CS_TRY(cs_font_open(job->font_path, &job->font, err));
+    job->classes = calloc((size_t)cs_model_class_count(job->model), sizeof *job->classes);
+    CS_CHECK(job->classes, CS_ERROR_MEMORY, "out of memory");
+    return CS_OK;
+}
+
+static cs_status begin_manifest(explain_job *job, cs_error *err) {
+    char target[32];
+    json_writer *w = &job->manifest;
+    w->pretty = true;
+    w->file = open_memstream(&job->manifest_text, &job->manifest_size);
+    CS_CHECK(w->file, CS_ERROR_MEMORY, "out of memory");
+    put_object(w, NULL);
+    put_manifest_head(w, "explain", job->model_path, job->model);
+    put_object(w, "options");
+    put_text(w, "method", job->what.method);
+    put_text(w, "layer", job->layer);
+    put_text(w, "class", job->class_text);
+    cs_target_print(&job->what.target, target);
+    put_text(w, "target", target);
+    put_text(w, "engine", engine_name(job->how.engine));
+    put_text(w, "dtype", cs_dtype_name(job->how.dtype));
+    put_close(w);
+    put_array(w, "images");
+    return CS_OK;
+}
+
+cs_status explain_job_begin(explain_job *job, const char *layer, const char *target,
+                            cs_error *err) {
+    double start = seconds_now();
+    CS_TRY(read_run_options(job->common, &job->how, err));
+    CS_TRY(open_model(job->common, job->model_path, &job->model, err));
+    CS_TRY(read_options(job, layer, target, err));
+    job->times.load = seconds_now() - start;
+    start = seconds_now();
+    CS_TRY(cs_run_create(job->model, &job->how, &job->run, err));
+    CS_TRY(cs_cam_watch(job->run, job->model, &job->what, err));
+    CS_TRY(cs_run_prepare(job->run, err));
+    job->times.prepare = seconds_now() - start;
+    return begin_manifest(job, err);
+}
+
+/* Says on stdout what was found, unless the manifest's JSON is wanted there. */
+static void print_class(const explain_job *job, const explain_image *image, const cs_cam *cam,
+                        const char *name) {
+    char shown[VISIBLE_SIZE], label[CLASS_LABEL_SIZE], predicted[CLASS_LABEL_SIZE];
+    const prediction *p = &image->predicted;
+    if (job->common->quiet || job->common->json)
+        return;
+    printf("%s: ", visible(image->path, shown));
+    printf("predicted %s, probability %.4f", class_label(job->model, p->class_index, predicted),
+           p->probabilities[p->class_index]);
+    if (cam->class_index != p->class_index)
+        printf("; explained %s, probability %.4f", class_label(job->model, cam->class_index, label),
+               p->probabilities[cam->class_index]);
+    printf("\n  %s/%s/%s-figure.png\n", visible(job->folder.final, shown), image->folder, name);
+}
+
+static void warn_empty(const explain_image *image, const cs_cam *cam, const char *layer) {
+    char shown[VISIBLE_SIZE], low[32], high[32];
+    fflush(stdout);
+    fprintf(stderr,
+            "cnnscope explain: %s: class %" PRId64 ": empty map: nothing at %s speaks for this "
+            "target (before the ReLU the map is from %s to %s)\n",
+            visible(image->path, shown), cam->class_index, layer,
+            real_digits(cam->signed_min, cam->raw.dtype, low),
+            real_digits(cam->signed_max, cam->raw.dtype, high));
+}
+
+static void put_class(const explain_job *job, json_writer *w, const cs_cam *cam, const char *name) {
+    cs_dtype dtype = cam->raw.dtype;
+    put_object(w, NULL);
+    put_integer(w, "class", cam->class_index);
+    put_text(w, "name", cs_model_class_name(job->model, cam->class_index));
+    put_text(w, "status", cs_cam_status_name(cam->status));
+    put_text(w, "files", name);
+    put_integer(w, "height", cam->raw.h);
+    put_integer(w, "width", cam->raw.w);
+    put_real(w, "min", cam->min, dtype);
+    put_real(w, "max", cam->max, dtype);
+    put_real(w, "min_before_relu", cam->signed_min, dtype);
+    put_real(w, "max_before_relu", cam->signed_max, dtype);
+    put_close(w);
+}
+
+static cs_status explain_class(explain_job *job, explain_image *image, int64_t class_index,
+                               cs_error *err) {
+    char folder[PATH_MAX], name[VISIBLE_SIZE + 64];
+    cs_cam cam = {0};
+    double start = seconds_now();
+    CS_TRY(cs_cam_compute(job->run, job->model, &job->what, &class_index, &cam, err));
+    image->times.backward += cam.backward_seconds;
+    image->times.cam += seconds_now() - start - cam.backward_seconds;
+    start = seconds_now();
+    const cs_explanation explanation = {.model = job->model,
+                                        .input = &image->input,
+                                        .cam = &cam,
+                                        .logits = &image->predicted.logits,
+                                        .image_name = base_name(image->path),
+                                        .options = &job->what,
+                                        .font = job->font};
+    cs_status status = output_folder_path(&job->folder, folder, err, "%s", image->folder);
+    if (status == CS_OK)
+        status = cs_explain_write(folder, &explanation, err);
+    image->times.write += seconds_now() - start;
+    snprintf(name, sizeof name, "class-%" PRId64 "-%s-%s", cam.class_index, job->what.method,
+             job->layer);
+    if (status == CS_OK) {
+        put_class(job, &job->manifest, &cam, name);
+        print_class(job, image, &cam, name);
+        if (cam.status == CS_CAM_EMPTY)
+            warn_empty(image, &cam, job->layer);
+    }
+    cs_cam_free(&cam);
+    return status;
+}
+
+/* Loads the image and runs the network. */
+static cs_status forward(explain_job *job, explain_image *image, cs_error *err) {
+    cs_input_options how = CS_INPUT_OPTIONS_DEFAULT;
+    how.dtype = job->how.dtype;
+    double start = seconds_now();
+    cs_status status =
+        cs_input_load(image->path, cs_model_preprocess(job->model), &how, &image->input, err);
+    image->times.load = seconds_now() - start;
+    CS_TRY(status);
+    CS_TRY(interrupt_check(err));
+    start = seconds_now();
+    CS_TRY(cs_run_forward(job->run, &image->input.tensor, err));
+    image->times.forward = seconds_now() - start;
+    CS_TRY(prediction_make(&image->predicted, job->model, job->run, err));
+    return image->predicted.status == CS_OK
+               ? CS_OK
+               : prediction_numeric_error(&image->predicted, image->path, err);
+}
+
+static cs_status explain_classes(explain_job *job, explain_image *image, cs_error *err) {
+    json_writer *w = &job->manifest;
+    int64_t count = class_choice_list(&job->choice, &image->predicted.logits, 0, job->classes);
+    CS_TRY(output_folder_make_image(&job->folder, image->path, image->folder, err));
+    put_text(w, "folder", image->folder);
+    put_integer(w, "pool_ties", cs_run_pool_ties(job->run));
+    put_array(w, "explanations");
+    cs_status status = CS_OK;
+    for (int64_t i = 0; i < count && status == CS_OK; i++) {
+        status = interrupt_check(err);
+        if (status == CS_OK)
+            status = explain_class(job, image, job->classes[i], err);
+    }
+    put_close(w);
+    return status;
+}
+
+static void add_times(explain_times *sum, const explain_times *t) {
+    sum->load += t->load;
+    sum->forward += t->forward;
+    sum->backward += t->backward;
+    sum->cam += t->cam;
+    sum->write += t->write;
+}
+
+cs_status explain_job_image(explain_job *job, const char *path, cs_error *err) {
+    json_writer *w = &job->manifest;
+    explain_image image = {.path = path};
+    cs_status status = forward(job, &image, err);
+    put_object(w, NULL);
+    put_text(w, "image", path);
+    put_text(w, "sha256", image.input.sha256[0] ? image.input.sha256 : NULL);
+    put_integer(w, "width", image.input.original_width);
+    put_integer(w, "height", image.input.original_height);
+    put_prediction(w, image.predicted.probabilities ? &image.predicted : NULL);
+    if (status == CS_OK)
+        status = explain_classes(job, &image, err);
+    put_text(w, "status", cs_status_name(status));
+    if (status != CS_OK)
+        put_text(w, "message", err->text);
+    put_object(w, "timings");
+    put_real(w, "load_seconds", image.times.load, CS_F64);
+    put_real(w, "forward_seconds", image.times.forward, CS_F64);
+    put_real(w, "backward_seconds", image.times.backward, CS_F64);
+    put_real(w, "cam_seconds", image.times.cam, CS_F64);
+    put_real(w, "write_seconds", image.times.write, CS_F64);
+    put_close(w);
+    put_close(w);
+    add_times(&job->times, &image.times);
+    job->explained += status == CS_OK;
+    prediction_free(&image.predicted);
+    cs_input_free(&image.input);
+    return status;
+}
+
+cs_status explain_job_finish(explain_job *job, cs_error *err) {
+    char path[PATH_MAX];
+    json_writer *w = &job->manifest;
+    put_close(w);
+    put_object(w, "timings");
+    put_real(w, "load_seconds", job->times.load, CS_F64);
+    put_real(w, "prepare_seconds", job->times.prepare, CS_F64);
+    put_real(w, "forward_seconds", job->times.forward, CS_F64);
+    put_real(w, "backward_seconds", job->times.backward, CS_F64);
+    put_real(w, "cam_seconds", job->times.cam, CS_F64);
+    put_real(w, "write_seconds", job->times.write, CS_F64);
+    put_close(w);
+    put_manifest_machine(w, job->run);
+    put_close(w);
+    bool good = fclose(w->file) == 0;
+    w->file = NULL;
+    CS_CHECK(good, CS_ERROR_MEMORY, "out of memory");
+    CS_TRY(output_folder_path(&job->folder, path, err, "manifest.json"));
+    CS_TRY(cs_file_write(path, job->manifest_text, job->manifest_size, err));
+    if (job->common->json)
+        fwrite(job->manifest_text, 1, job->manifest_size, stdout);
+    return flush_stdout(err);
+}
+
+void explain_job_free(explain_job *job) {
+    if (job->manifest.file)
+        fclose(job->manifest.file);
+    free(job->manifest_text);
+    free(job->classes);
+    cs_font_free(job->font);
+    cs_run_free(job->run);
+    cs_model_free(job->model);
+}

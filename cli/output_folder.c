@@ -1,0 +1,146 @@
+#include "output_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SUFFIX_ROOM = 64 }; /* for ".partial-<process>-<attempt>" */
+
+/* Copies `directory` without slashes at its end. */
+static cs_status clean_name(const char *directory, char out[PATH_MAX], cs_error *err) {
+    CS_CHECK(directory && *directory, CS_ERROR_ARGUMENT, "no output folder given; use -o DIR");
+    size_t length = strlen(directory);
+    while (length > 1 && directory[length - 1] == '/')
+        length--;
+    CS_CHECK(length < PATH_MAX - SUFFIX_ROOM, CS_ERROR_ARGUMENT,
+             "the name of the output folder is too long");
+    memcpy(out, directory, length);
+    out[length] = '\0';
+    return CS_OK;
+}
+
+static cs_status check_name(const char *name, cs_error *err) {
+    char parent[PATH_MAX];
+    struct stat status;
+    if (lstat(name, &status) == 0)
+        return cs_error_set(err, CS_ERROR_OUTPUT, name, -1,
+                            "%s: exists already; nothing is overwritten, so give another name or "
+                            "remove it first",
+                            name);
+    snprintf(parent, sizeof parent, "%s", name);
+    char *slash = strrchr(parent, '/');
+    if (!slash)
+        return CS_OK;
+    slash[slash == parent] = '\0';
+    if (stat(parent, &status) != 0 || !S_ISDIR(status.st_mode))
+        return cs_error_set(err, CS_ERROR_OUTPUT, parent, -1,
+                            "%s: there is no such folder to put the output in; make it first "
+                            "(mkdir -p)",
+                            parent);
+    return CS_OK;
+}
+
+cs_status output_folder_open(output_folder *folder, const char *directory, cs_error *err) {
+    folder->partial[0] = '\0';
+    CS_TRY(clean_name(directory, folder->final, err));
+    CS_TRY(check_name(folder->final, err));
+    /* An older process of the same number may have left one behind. */
+    for (int attempt = 1; attempt < 100; attempt++) {
+        char suffix[SUFFIX_ROOM] = "", path[PATH_MAX];
+        if (attempt > 1)
+            snprintf(suffix, sizeof suffix, "-%d", attempt);
+        snprintf(path, sizeof path, "%.*s.partial-%ld%s", PATH_MAX - 2 * SUFFIX_ROOM, folder->final,
+                 (long)getpid(), suffix);
+        if (mkdir(path, 0777) == 0) {
+            memcpy(folder->partial, path, sizeof path);
+            return CS_OK;
+        }
+        if (errno != EEXIST)
+            break;
+    }
+    return cs_error_set(err, CS_ERROR_OUTPUT, folder->final, -1, "%s: cannot make the folder: %s",
+                        folder->final, strerror(errno));
+}
+
+cs_status output_folder_path(const output_folder *folder, char out[PATH_MAX], cs_error *err,
+                             const char *format, ...) {
+    size_t used = strlen(folder->partial);
+    memcpy(out, folder->partial, used);
+    out[used++] = '/';
+    va_list list;
+    va_start(list, format);
+    int length = vsnprintf(out + used, PATH_MAX - used, format, list);
+    va_end(list);
+    CS_CHECK(length >= 0 && (size_t)length < PATH_MAX - used, CS_ERROR_LIMIT,
+             "the path of an output file is too long");
+    return CS_OK;
+}
+
+cs_status output_folder_make(const output_folder *folder, const char *name, cs_error *err) {
+    char path[PATH_MAX];
+    CS_TRY(output_folder_path(folder, path, err, "%s", name));
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return cs_error_set(err, CS_ERROR_OUTPUT, path, -1, "%s: cannot make the folder: %s", path,
+                            strerror(errno));
+    return CS_OK;
+}
+
+cs_status output_folder_make_image(const output_folder *folder, const char *image_path,
+                                   char name[NAME_MAX + 1], cs_error *err) {
+    enum { LONGEST = NAME_MAX - 32 };
+    const char *slash = strrchr(image_path, '/'), *file = slash ? slash + 1 : image_path;
+    const char *dot = strrchr(file, '.');
+    size_t length = dot && dot != file ? (size_t)(dot - file) : strlen(file);
+    char stem[NAME_MAX + 1], path[PATH_MAX];
+    if (length > LONGEST)
+        length = LONGEST;
+    memcpy(stem, file, length);
+    stem[length] = '\0';
+    for (char *c = stem; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7F || (c == stem && *c == '.'))
+            *c = '_';
+    for (int number = 1;; number++) {
+        snprintf(name, NAME_MAX + 1, "%s", stem);
+        if (number > 1)
+            snprintf(name + length, NAME_MAX + 1 - length, "-%d", number);
+        CS_TRY(output_folder_path(folder, path, err, "%s", name));
+        if (mkdir(path, 0777) == 0)
+            return CS_OK;
+        if (errno != EEXIST)
+            return cs_error_set(err, CS_ERROR_OUTPUT, path, -1, "%s: cannot make the folder: %s",
+                                path, strerror(errno));
+    }
+}
+
+cs_status output_folder_finish(output_folder *folder, cs_error *err) {
+    int result = renameat2(AT_FDCWD, folder->partial, AT_FDCWD, folder->final, RENAME_NOREPLACE);
+    struct stat status;
+    /* A file system without that flag: look, then rename. */
+    if (result != 0 && (errno == EINVAL || errno == ENOSYS) && lstat(folder->final, &status) != 0)
+        result = rename(folder->partial, folder->final);
+    if (result != 0)
+        cs_error_set(err, CS_ERROR_OUTPUT, folder->final, -1,
+                     "%s: cannot be given its name: %s; the results are complete in %s",
+                     folder->final, strerror(errno), folder->partial);
+    folder->partial[0] = '\0';
+    return result == 0 ? CS_OK : CS_ERROR_OUTPUT;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk) {
+    (void)status;
+    (void)type;
+    (void)walk;
+    remove(path); /* what cannot be removed is left: it has "partial" in its name */
+    return 0;
+}
+
+void output_folder_discard(output_folder *folder) {
+    if (folder->partial[0])
+        nftw(folder->partial, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    folder->partial[0] = '\0';
+}

@@ -1,0 +1,40 @@
+/* output_folder.h - a folder that is written under another name, DIR.partial-<process>, and gets
+ * its own at the end: complete or not there. */
+#ifndef CLI_OUTPUT_FOLDER_H
+#define CLI_OUTPUT_FOLDER_H
+
+#include "cnnscope_types.h"
+
+#include <limits.h>
+
+typedef struct output_folder {
+    char final[PATH_MAX];   /* DIR */
+    char partial[PATH_MAX]; /* where to write until the end; "" where there is none */
+} output_folder;
+
+/* Makes the partial folder. Refuses, before any work, a DIR that exists already in whatever form.
+ * The folder that DIR lies in must exist. Errors: CS_ERROR_OUTPUT, CS_ERROR_ARGUMENT (`directory`
+ * is NULL, empty or too long). */
+cs_status output_folder_open(output_folder *folder, const char *directory, cs_error *err);
+
+/* Formats the path of something in the partial folder into `out`. Errors: CS_ERROR_LIMIT. */
+cs_status output_folder_path(const output_folder *folder, char out[PATH_MAX], cs_error *err,
+                             const char *format, ...) CS_PRINTF(4, 5);
+
+/* Makes a folder in the partial one, which may exist. Errors: CS_ERROR_OUTPUT. */
+cs_status output_folder_make(const output_folder *folder, const char *name, cs_error *err);
+
+/* Makes a new folder for an image, named after the file without folder and extension: "a/xray.png"
+ * gives "xray", a second one "xray-2". Control characters become '_', and so does a leading dot.
+ * `name` receives it. Errors: CS_ERROR_OUTPUT. */
+cs_status output_folder_make_image(const output_folder *folder, const char *image_path,
+                                   char name[NAME_MAX + 1], cs_error *err);
+
+/* Gives the folder its name, unless that exists by now; then the partial one stays, and the error
+ * names it. Errors: CS_ERROR_OUTPUT. */
+cs_status output_folder_finish(output_folder *folder, cs_error *err);
+
+/* Removes the partial folder, if there is one, and what is in it. */
+void output_folder_discard(output_folder *folder);
+
+#endif
