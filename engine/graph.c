@@ -141,46 +141,54 @@ static int distance(const char *a, const char *b) {
     return row[n];
 }
 
-/* Offers a name to the three nearest so far. */
-static void consider(const char *wanted, const char *name, const char *best[3], int far[3]) {
-    int d = distance(wanted, name);
+/* The three names nearest to a wanted one. */
+typedef struct nearest {
+    char name[3][MODEL_NAME_LIMIT + 1];
+    int far[3];
+} nearest;
+
+/* Offers name[0..length). */
+static void consider(nearest *best, const char *wanted, const char *name, size_t length) {
+    char candidate[MODEL_NAME_LIMIT + 1];
+    if (length == 0 || length > MODEL_NAME_LIMIT)
+        return;
+    memcpy(candidate, name, length);
+    candidate[length] = 0;
+    const int far = distance(wanted, candidate);
     for (int i = 0; i < 3; i++)
-        if (best[i] && strcmp(best[i], name) == 0)
+        if (strcmp(best->name[i], candidate) == 0)
             return;
     for (int i = 0; i < 3; i++)
-        if (d < far[i]) {
+        if (far < best->far[i]) {
             for (int k = 2; k > i; k--) {
-                best[k] = best[k - 1];
-                far[k] = far[k - 1];
+                memcpy(best->name[k], best->name[k - 1], sizeof best->name[k]);
+                best->far[k] = best->far[k - 1];
             }
-            best[i] = name;
-            far[i] = d;
+            memcpy(best->name[i], candidate, length + 1);
+            best->far[i] = far;
             return;
         }
 }
 
-static cs_status unknown_name(const cs_model *model, const char *path, cs_error *err) {
-    const char *best[3] = {NULL, NULL, NULL};
-    int far[3] = {1000, 1000, 1000};
-    char tops[256];
-    size_t used = 0;
-    for (int i = 0; i < model->node_count; i++) {
-        const cs_node_info *node = &model->nodes[i];
-        const size_t top = strcspn(node->module, ".");
-        consider(path, node->name, best, far);
-        if (node->module[0])
-            consider(path, node->module, best, far);
-        /* Modules of the first level, in order, as long as they fit. */
-        if (top > 0 && last_of_module(model, node->module, top) == i && used + top + 3 < sizeof tops)
-            used += (size_t)snprintf(tops + used, sizeof tops - used, "%s%.*s", used ? ", " : "",
-                                     (int)top, node->module);
+/* Offers a path and every module that holds it. */
+static void consider_path(nearest *best, const char *wanted, const char *path) {
+    for (size_t length = strcspn(path, ".");; length += 1 + strcspn(path + length + 1, ".")) {
+        consider(best, wanted, path, length);
+        if (path[length] == 0)
+            return;
     }
-    tops[used] = 0;
+}
+
+static cs_status unknown_name(const cs_model *model, const char *path, cs_error *err) {
+    nearest best = {{{0}}, {1000, 1000, 1000}};
+    for (int i = 0; i < model->node_count; i++) {
+        consider_path(&best, path, model->nodes[i].name);
+        consider_path(&best, path, model->nodes[i].module);
+    }
     return cs_error_set(err, CS_ERROR_ARGUMENT, path, -1,
-                        "there is no layer \"%.100s\"; the nearest are %s, %s, %s; the top-level "
-                        "modules are %s (`cnnscope info MODEL.json --layers` lists all)",
-                        path, best[0] ? best[0] : "-", best[1] ? best[1] : "-",
-                        best[2] ? best[2] : "-", tops);
+                        "there is no layer \"%.100s\"; the nearest are %s, %s and %s; `cnnscope info "
+                        "MODEL.json --layers` lists all",
+                        path, best.name[0], best.name[1], best.name[2]);
 }
 
 cs_status cs_model_find_node(const cs_model *model, const char *path, int *node, char *resolved,

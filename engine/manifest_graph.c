@@ -134,6 +134,16 @@ static cs_status parse_inputs(cs_model *model, json_place place, const cJSON *it
     return CS_OK;
 }
 
+/* A name that can be a file's, and that a terminal shows as it is. */
+static bool is_plain_name(const char *name) {
+    if (name[0] == 0 || name[0] == '.' || strlen(name) > MODEL_NAME_LIMIT)
+        return false;
+    for (; *name; name++)
+        if ((unsigned char)*name < 0x20 || *name == 0x7f || *name == '/')
+            return false;
+    return true;
+}
+
 static cs_status parse_node(cs_model *model, const cJSON *item, int index, cs_error *err) {
     char where[MODEL_NAME_LIMIT + 40];
     cs_node_info *node = &model->nodes[index];
@@ -145,10 +155,11 @@ static cs_status parse_node(cs_model *model, const cJSON *item, int index, cs_er
     CS_TRY(json_string(place, item, "name", &node->name, err));
     CS_TRY(json_string(place, item, "op", &node->op, err));
     CS_TRY(json_string(place, item, "module", &node->module, err));
-    if (strlen(node->name) > MODEL_NAME_LIMIT || node->name[0] == 0)
+    if (!is_plain_name(node->name))
         return cs_error_set(err, CS_ERROR_FORMAT, model->path, -1,
-                            "%s: %s: a node's name has 1 to %d bytes", model->path, where,
-                            MODEL_NAME_LIMIT);
+                            "%s: %s: a node's name has 1 to %d printable bytes, without '/' and "
+                            "not beginning with '.': files are named after it",
+                            model->path, where, MODEL_NAME_LIMIT);
     (void)snprintf(where, sizeof where, "graph[%d] (%s)", index, node->name);
     const struct operation *operation = find_operation(node->op);
     if (!operation || (index == 0) != (strcmp(node->op, "input") == 0))

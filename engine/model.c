@@ -118,7 +118,7 @@ static cs_status read_manifest(cs_model *model, const char *path, cs_error *err)
 
 /* What both ways of opening end with, once the binary is in its place: the tensors' data, shapes and
  * parameters. */
-static cs_status connect(cs_model *model, cs_error *err) {
+static cs_status finish_open(cs_model *model, cs_error *err) {
     for (int i = 0; i < model->tensor_count; i++)
         model->tensors[i].data =
             (const float *)(const void *)((const char *)model->map + model->offsets[i]);
@@ -149,7 +149,7 @@ cs_status cs_model_open(const char *path, const cs_model_options *options, cs_mo
     if (fd >= 0)
         close(fd);
     if (status == CS_OK)
-        status = connect(model, err);
+        status = finish_open(model, err);
     if (status != CS_OK) {
         cs_model_free(model);
         return status;
@@ -164,7 +164,7 @@ static cs_status copy_manifest(cs_model *model, const char *name, const void *te
     (void)snprintf(model->path, sizeof model->path, "%s", name);
     if (size > MODEL_MANIFEST_LIMIT)
         return cs_error_set(err, CS_ERROR_LIMIT, name, -1,
-                            "%s: has %zu bytes; a manifest has at most %d", name, size,
+                            "%s: has %zu bytes; a manifest has at most %u", name, size,
                             MODEL_MANIFEST_LIMIT);
     model->text = malloc(size + 1);
     CS_CHECK(model->text, CS_ERROR_MEMORY, "%s: not enough memory for the manifest", name);
@@ -196,7 +196,7 @@ cs_status cs_model_open_memory(const char *name, const void *manifest, size_t ma
     if (status == CS_OK)
         status = borrow_binary(model, bin, bin_size, err);
     if (status == CS_OK)
-        status = connect(model, err);
+        status = finish_open(model, err);
     if (status != CS_OK) {
         cs_model_free(model);
         return status;
