@@ -49,6 +49,7 @@ I_tests         := -Icli -Icam -Iweights_tools -Iengine -Ilayers -Ilayers/kernel
 SRC_engine        := $(wildcard engine/*.c)
 SRC_layers        := $(filter-out layers/registry.c,$(wildcard layers/*.c))
 SRC_kernels       := $(wildcard layers/kernels/*_portable.c)
+SRC_avx512        := $(wildcard layers/kernels/*_avx512.c)
 SRC_cam           := $(wildcard cam/*.c)
 SRC_weights_tools := $(wildcard weights_tools/*.c)
 SRC_cli           := $(filter-out cli/main.c,$(wildcard cli/*.c))
@@ -56,7 +57,8 @@ SRC_tests         := $(wildcard tests/*.c)
 SRC_examples      := $(wildcard examples/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%$(2).o,$(1))
-OBJ_kernels := $(foreach v,_f32 _f64 _nofma_f32 _nofma_f64,$(call obj,$(SRC_kernels),$(v)))
+OBJ_kernels := $(foreach v,_f32 _f64 _nofma_f32 _nofma_f64,$(call obj,$(SRC_kernels),$(v))) \
+               $(foreach v,_f32 _f64,$(call obj,$(SRC_avx512),$(v)))
 OBJ_layers  := $(call obj,$(SRC_layers),_f32) $(call obj,$(SRC_layers),_f64) $(call obj,layers/registry.c,)
 OBJ_core    := $(call obj,$(SRC_engine),) $(OBJ_layers) $(OBJ_kernels)
 OBJ_lib     := $(OBJ_core) $(call obj,$(SRC_cam) $(SRC_weights_tools),)
@@ -69,6 +71,7 @@ TESTS       := $(BUILD)/cnnscope-tests
 EXAMPLES    := $(patsubst %.c,$(BUILD)/%,$(SRC_examples))
 
 FMA_FLAGS    = $(if $(filter x86_64,$(ARCH)),-mavx2 -mfma,)
+AVX512_FLAGS = $(if $(filter x86_64,$(ARCH)),-mavx512f -mfma,)
 
 help: ## this list
 	@echo "cnnscope: make TARGET"
@@ -99,6 +102,10 @@ define compile
 	$(Q)$(CC) $(CFLAGS_ALL) $(1) -c $< -o $@
 endef
 
+$(BUILD)/obj/layers/kernels/%_avx512_f32.o: layers/kernels/%_avx512.c | $(STAGED)
+	$(call compile,$(I_kernels) -DREAL=float -DREAL_IS_FLOAT=1 $(AVX512_FLAGS))
+$(BUILD)/obj/layers/kernels/%_avx512_f64.o: layers/kernels/%_avx512.c | $(STAGED)
+	$(call compile,$(I_kernels) -DREAL=double -DREAL_IS_FLOAT=0 $(AVX512_FLAGS))
 $(BUILD)/obj/layers/kernels/%_nofma_f32.o: layers/kernels/%.c | $(STAGED)
 	$(call compile,$(I_kernels) -DREAL=float -DREAL_IS_FLOAT=1 -DCS_SOFT_FMA=1)
 $(BUILD)/obj/layers/kernels/%_nofma_f64.o: layers/kernels/%.c | $(STAGED)

@@ -172,6 +172,8 @@ typedef enum cs_isa {
     CS_ISA_AUTO = 0,       /* the best this CPU has, or CNNSCOPE_ISA */
     CS_ISA_PORTABLE_NOFMA, /* fma by round-to-odd, whatever the CPU has */
     CS_ISA_PORTABLE,       /* plain C, with FMA instructions where the CPU has them */
+    CS_ISA_AVX512,         /* AVX-512 */
+    CS_ISA_LAST = CS_ISA_AVX512,
 } cs_isa;
 
 typedef struct cs_run_options {
@@ -187,9 +189,12 @@ typedef struct cs_run_options {
 #define CS_RUN_OPTIONS_DEFAULT                                                                     \
     { CS_F32, CS_ENGINE_DIRECT, CS_ISA_AUTO, 0, 1, 0, 0, NULL }
 
-/* Reads "portable", "portable-nofma", "auto" (and later names). Errors: CS_ERROR_ARGUMENT. */
+/* Reads "auto", "portable-nofma", "portable", "avx512". Errors: CS_ERROR_ARGUMENT. */
 cs_status cs_isa_parse(const char *name, cs_isa *isa, cs_error *err);
 const char *cs_isa_name(cs_isa isa);
+
+/* Whether this CPU has what the instruction set needs (portable: FMA). All give the same bits. */
+bool cs_isa_available(cs_isa isa);
 
 /* One way through the model: created for a largest batch and an input size, told what is watched,
  * prepared (plan, sizes, one allocation), then forward and backward allocate nothing. */

@@ -21,6 +21,7 @@ void cpu_relax(void) { _mm_pause(); }
 bool cpu_has_fma(void) {
     return __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");
 }
+bool cpu_has_avx512(void) { return __builtin_cpu_supports("avx512f") && cpu_has_fma(); }
 
 #elif defined(__aarch64__)
 
@@ -35,6 +36,7 @@ void cpu_restore_rounding(unsigned before) {
 }
 void cpu_relax(void) { __asm__ volatile("yield"); }
 bool cpu_has_fma(void) { return true; }
+bool cpu_has_avx512(void) { return false; }
 
 #else
 #include <fenv.h>
@@ -47,6 +49,7 @@ unsigned cpu_set_rounding(void) {
 void cpu_restore_rounding(unsigned before) { fesetround((int)before); }
 void cpu_relax(void) {}
 bool cpu_has_fma(void) { return false; }
+bool cpu_has_avx512(void) { return false; }
 
 #endif
 
@@ -65,6 +68,7 @@ static const struct {
     {"auto", CS_ISA_AUTO},
     {"portable-nofma", CS_ISA_PORTABLE_NOFMA},
     {"portable", CS_ISA_PORTABLE},
+    {"avx512", CS_ISA_AVX512},
 };
 
 cs_status cs_isa_parse(const char *name, cs_isa *isa, cs_error *err) {
@@ -74,8 +78,8 @@ cs_status cs_isa_parse(const char *name, cs_isa *isa, cs_error *err) {
             return CS_OK;
         }
     return cs_error_set(err, CS_ERROR_ARGUMENT, NULL, -1,
-                        "there is no instruction set \"%.40s\"; known are auto, portable, "
-                        "portable-nofma",
+                        "there is no instruction set \"%.40s\"; known are auto, "
+                        "portable-nofma, portable, avx512",
                         name);
 }
 
@@ -86,12 +90,27 @@ const char *cs_isa_name(cs_isa isa) {
     return "?";
 }
 
+bool cs_isa_available(cs_isa isa) {
+    switch (isa) {
+    case CS_ISA_AUTO:
+    case CS_ISA_PORTABLE_NOFMA:
+        return true;
+    case CS_ISA_PORTABLE:
+        return cpu_has_fma();
+    case CS_ISA_AVX512:
+        return cpu_has_avx512();
+    }
+    return false;
+}
+
 cs_status cpu_choose_isa(cs_isa wanted, cs_isa *isa, cs_error *err) {
     const char *from_environment = getenv("CNNSCOPE_ISA");
     if (wanted == CS_ISA_AUTO && from_environment)
         CS_TRY(cs_isa_parse(from_environment, &wanted, err));
     if (wanted == CS_ISA_AUTO)
-        wanted = CS_ISA_PORTABLE;
+        wanted = cpu_has_avx512() ? CS_ISA_AVX512 : CS_ISA_PORTABLE;
+    CS_CHECK(wanted != CS_ISA_AVX512 || cs_isa_available(wanted), CS_ERROR_UNSUPPORTED,
+             "this CPU has no AVX-512; use --isa auto or portable (the results are the same bits)");
     if (wanted == CS_ISA_PORTABLE && !cpu_has_fma())
         wanted = CS_ISA_PORTABLE_NOFMA;
     *isa = wanted;

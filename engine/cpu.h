@@ -17,6 +17,9 @@ int cpu_count(void);
 /* Whether the CPU has what the FMA build of the portable kernels was compiled for. */
 bool cpu_has_fma(void);
 
+/* Whether the CPU, and the system under it, has AVX-512. */
+bool cpu_has_avx512(void);
+
 /* Makes CS_ISA_AUTO a real one (CNNSCOPE_ISA, then the best), and refuses what the CPU lacks.
  * CS_ISA_PORTABLE falls back to CS_ISA_PORTABLE_NOFMA where there is no FMA: the bits are the same. */
 cs_status cpu_choose_isa(cs_isa wanted, cs_isa *isa, cs_error *err);

@@ -19,6 +19,8 @@
 
 #if REAL_IS_FLOAT
 #define BLAS_GEMM cblas_sgemm
+
+void layer_blas_one_thread(void) { openblas_set_num_threads(1); }
 #else
 #define BLAS_GEMM cblas_dgemm
 #endif

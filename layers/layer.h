@@ -21,7 +21,11 @@ typedef enum layer_engine { LAYER_DIRECT = 0, LAYER_GEMM = 1 } layer_engine;
 typedef enum layer_pass { PASS_FORWARD = 0, PASS_BACKWARD = 1 } layer_pass;
 
 /* Instruction set of the kernels a run uses; numbers as cs_isa. */
-typedef enum layer_isa { LAYER_PORTABLE_NOFMA = 1, LAYER_PORTABLE = 2 } layer_isa;
+typedef enum layer_isa {
+    LAYER_PORTABLE_NOFMA = 1,
+    LAYER_PORTABLE = 2,
+    LAYER_AVX512 = 3,
+} layer_isa;
 
 /* Stages of a step, as bits of what forward and backward return: the stage met NaN or infinity. */
 enum { LAYER_OWN = 1, LAYER_SCALE = 2, LAYER_ADD = 4 };
@@ -94,7 +98,11 @@ const layer *layer_find(const char *op, layer_engine engine, cs_dtype dtype);
 /* Whether the engine was built with BLAS. */
 bool layer_have_blas(void);
 
-/* The kernel table (kernels_f32 or kernels_f64) of an instruction set. */
+/* Has OpenBLAS compute each call on the calling thread alone: its own threads would make the bits
+ * depend on the machine's CPU count. A setting of the process; setting it again changes nothing. */
+void layer_blas_one_thread(void);
+
+/* The kernel table (kernels_f32 or kernels_f64) of an instruction set that the CPU has. */
 const void *layer_kernels(layer_isa isa, cs_dtype dtype);
 
 /* True where a convolution's ReLU may be fused with its gates saved: panels must begin at multiples

@@ -30,6 +30,10 @@ DECLARE(gemm_linear)
 static const layer *const gemm_layers[][2] = {LIST(gemm_conv2d), LIST(gemm_linear)};
 #endif
 
+#if !CS_HAVE_BLAS
+void layer_blas_one_thread(void) {}
+#endif
+
 bool layer_have_blas(void) {
 #if CS_HAVE_BLAS
     return true;
@@ -55,6 +59,10 @@ const layer *layer_find(const char *op, layer_engine engine, cs_dtype dtype) {
 
 const void *layer_kernels(layer_isa isa, cs_dtype dtype) {
     const bool soft = isa == LAYER_PORTABLE_NOFMA;
+#if defined(__x86_64__)
+    if (isa == LAYER_AVX512)
+        return dtype == CS_F32 ? (const void *)&kernels_avx512_f32 : &kernels_avx512_f64;
+#endif
     if (dtype == CS_F32)
         return soft ? &kernels_portable_nofma_f32 : &kernels_portable_f32;
     return soft ? &kernels_portable_nofma_f64 : &kernels_portable_f64;

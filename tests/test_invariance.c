@@ -30,6 +30,8 @@ static const setting settings[] = {
     {"3 threads, everything kept", 3, CS_ISA_PORTABLE, true, 1},
     {"portable-nofma", 1, CS_ISA_PORTABLE_NOFMA, false, 0},
     {"portable-nofma, 2 threads, everything kept", 2, CS_ISA_PORTABLE_NOFMA, true, 0},
+    {"avx512", 1, CS_ISA_AVX512, false, 0},
+    {"avx512, 3 threads, everything kept", 3, CS_ISA_AVX512, true, 1},
 };
 
 /* What a run leaves: output and input gradient. */
@@ -162,8 +164,12 @@ static void check_scene(const scene *s) {
     cs_run_free(run);
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         results other;
-        if (s->engine == CS_ENGINE_GEMM && settings[i].isa == CS_ISA_PORTABLE_NOFMA)
+        if (s->engine == CS_ENGINE_GEMM && settings[i].isa != CS_ISA_PORTABLE)
             continue;
+        if (!cs_isa_available(settings[i].isa)) {
+            fprintf(stderr, "skipped: this CPU has no %s\n", cs_isa_name(settings[i].isa));
+            continue;
+        }
         ck_assert(start_run(s, &settings[i], IMAGES, &run));
         pass(run, &s->input, &s->seed, &other);
         require_equal(s, settings[i].what, &other, &reference);
@@ -355,7 +361,9 @@ static void name_overflowing(int which, bool keep_all, cs_isa isa, const char *w
 
 START_TEST(the_first_node_to_overflow_is_named) {
     for (int keep_all = 0; keep_all < 2; keep_all++)
-        for (int isa = CS_ISA_PORTABLE_NOFMA; isa <= CS_ISA_PORTABLE; isa++) {
+        for (int isa = CS_ISA_PORTABLE_NOFMA; isa <= CS_ISA_LAST; isa++) {
+            if (!cs_isa_available((cs_isa)isa))
+                continue;
             name_overflowing(0, keep_all != 0, (cs_isa)isa, "a");
             name_overflowing(1, keep_all != 0, (cs_isa)isa, "b");
             name_overflowing(3, keep_all != 0, (cs_isa)isa, "d");

@@ -45,7 +45,7 @@ static inline __attribute__((always_inline)) void conv_tile_body(const NAME(conv
 }
 
 static void conv_tile(const NAME(conv_tile) *tile) {
-    assert(tile->pixels >= 1 && tile->pixels <= TILE_PIXELS);
+    assert(tile->pixels >= 1 && tile->pixels <= TILE_PIXELS && tile->panels == 1);
     switch (tile->pixels) {
     case 1: conv_tile_body(tile, 1); break;
     case 2: conv_tile_body(tile, 2); break;
@@ -124,9 +124,9 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
 }
 
 #if CS_SOFT_FMA
-const NAME(kernels) NAME(kernels_portable_nofma) = {"portable-nofma", TILE_PIXELS, conv_tile,
+const NAME(kernels) NAME(kernels_portable_nofma) = {"portable-nofma", TILE_PIXELS, 1, conv_tile,
                                                     finish_tile, scale_shift};
 #else
-const NAME(kernels) NAME(kernels_portable) = {"portable", TILE_PIXELS, conv_tile, finish_tile,
+const NAME(kernels) NAME(kernels_portable) = {"portable", TILE_PIXELS, 1, conv_tile, finish_tile,
                                               scale_shift};
 #endif

@@ -16,7 +16,8 @@
 #include <stdint.h>
 
 #define KERNEL_PANEL 16      /* results of one pixel that are computed together */
-#define KERNEL_TILE_LIMIT 16 /* no kernel has more pixels in a tile */
+#define KERNEL_TILE_LIMIT 16 /* no kernel has more pixels in a tile, */
+#define KERNEL_PANELS_LIMIT 2 /* nor more panels */
 
 /* Which stages of a fused step met NaN or infinity, as bits. */
 enum { STAGE_OWN = 1, STAGE_SCALE = 2, STAGE_ADD = 4 };
@@ -37,19 +38,21 @@ enum { STAGE_OWN = 1, STAGE_SCALE = 2, STAGE_ADD = 4 };
 #define REAL_MAX DBL_MAX
 #endif
 
-/* One tile: `pixels` x 16 chains. For tap t and pixel p, source[t * source_stride + p] points to
- * `channels` values (a row of zeros where the tap lies outside), and panel + tap_panel[t] to
- * [channels][16] weights. acc[p][16] = bias (16 values, or +0 where NULL), then for t ascending, for
- * channel ascending: acc = fma(source, weight, acc). */
+/* One tile: `panels` x `pixels` x 16 chains. For tap t and pixel p, source[t * source_stride + p]
+ * points to `channels` values (a row of zeros where the tap lies outside), and panel + i * panel_size
+ * + tap_panel[t] to [channels][16] weights of panel i. acc[i][p][16] = bias (16 values a panel, or +0
+ * where NULL), then for t ascending, for channel ascending: acc = fma(source, weight, acc). */
 typedef struct NAME(conv_tile) {
     int pixels; /* 1 .. tile_pixels */
+    int panels; /* 1 .. tile_panels */
     size_t taps, channels;
     const REAL *const *source;
     size_t source_stride;
     const REAL *panel;
+    size_t panel_size;
     const size_t *tap_panel;
-    const REAL *bias;
-    REAL *acc; /* [pixels][16], 64-byte aligned */
+    const REAL *bias; /* [panels][16] */
+    REAL *acc;        /* [panels][pixels][16], 64-byte aligned */
 } NAME(conv_tile);
 
 /* The fused epilogue of a tile: acc[p][0..lanes) goes through scale and shift (batch norm), the
@@ -72,7 +75,7 @@ typedef struct NAME(finish_tile) {
 /* The table of one instruction set. */
 typedef struct NAME(kernels) {
     const char *isa;
-    int tile_pixels;
+    int tile_pixels, tile_panels; /* at most KERNEL_TILE_LIMIT and KERNEL_PANELS_LIMIT */
     void (*conv_tile)(const NAME(conv_tile) *tile);
     /* Returns STAGE_ bits of the stages that met NaN or infinity. */
     unsigned (*finish_tile)(const NAME(finish_tile) *tile);
@@ -83,6 +86,9 @@ typedef struct NAME(kernels) {
 
 extern const NAME(kernels) NAME(kernels_portable);
 extern const NAME(kernels) NAME(kernels_portable_nofma);
+#if defined(__x86_64__)
+extern const NAME(kernels) NAME(kernels_avx512);
+#endif
 
 /* True where any bit pattern but a finite number stands. */
 static inline bool NAME(not_finite)(REAL v) { return !(v <= REAL_MAX && v >= -REAL_MAX); }
