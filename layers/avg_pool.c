@@ -41,27 +41,7 @@ static int64_t extent(const window *w, int axis, int64_t out, int64_t in, int64_
     return w->include_pad ? padded : *end - *begin;
 }
 
-static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
-                             cs_shape *out, cs_error *err) {
-    for (int i = 0; i < 2; i++)
-        if (a->padding[i] * 2 > a->kernel_size[i])
-            return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
-                                "%s: padding %lld is more than half of the kernel's %lld", node,
-                                (long long)a->padding[i], (long long)a->kernel_size[i]);
-    out->c = in->c;
-    out->h = NAME(window_output)(in->h, a->kernel_size[0], a->stride[0], a->padding[0], 1,
-                                 a->ceil_mode);
-    out->w = NAME(window_output)(in->w, a->kernel_size[1], a->stride[1], a->padding[1], 1,
-                                 a->ceil_mode);
-    if (out->h <= 0 || out->w <= 0)
-        return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
-                            "%s: no window fits into the padded input of %lld x %lld", node,
-                            (long long)(in->h + 2 * a->padding[0]),
-                            (long long)(in->w + 2 * a->padding[1]));
-    return CS_OK;
-}
-
-static cs_status infer_shape_adaptive(const cs_node_attributes *a, const cs_shape *in,
+static cs_status infer_adaptive(const cs_node_attributes *a, const cs_shape *in,
                                       const char *node, cs_shape *out, cs_error *err) {
     (void)a, (void)node, (void)err;
     *out = (cs_shape){in->c, 1, 1};
@@ -151,7 +131,7 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
 const layer NAME(layer_avg_pool2d) = {
     .op = "avg_pool2d",
     .inputs = 1,
-    .infer_shape = infer_shape,
+    .infer_shape = NAME(pool_shape),
     .scratch_size = scratch_size,
     .forward = forward,
     .backward = backward,
@@ -160,7 +140,7 @@ const layer NAME(layer_avg_pool2d) = {
 const layer NAME(layer_adaptive_avg_pool2d) = {
     .op = "adaptive_avg_pool2d",
     .inputs = 1,
-    .infer_shape = infer_shape_adaptive,
+    .infer_shape = infer_adaptive,
     .scratch_size = scratch_size,
     .forward = forward,
     .backward = backward,

@@ -31,13 +31,6 @@ static void pack(const layer_pack_call *call, size_t part, size_t parts) {
     }
 }
 
-static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
-                             cs_shape *out, cs_error *err) {
-    (void)a, (void)node, (void)err;
-    *out = *in;
-    return CS_OK;
-}
-
 static int parameter_shape(const cs_node_attributes *a, cs_shape in, int i, int64_t shape[4]) {
     (void)a;
     shape[0] = in.c;
@@ -74,7 +67,7 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
 const layer NAME(layer_batch_norm) = {
     .op = "batch_norm",
     .inputs = 1,
-    .infer_shape = infer_shape,
+    .infer_shape = NAME(same_shape),
     .parameter_shape = parameter_shape,
     .pack_size = pack_size,
     .pack = pack,

@@ -66,9 +66,9 @@ static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, co
                             node, (long long)in->c, (long long)a->out_channels,
                             (long long)a->groups);
     out->c = a->out_channels;
-    out->h = NAME(window_output)(in->h, a->kernel_size[0], a->stride[0], a->padding[0],
+    out->h = NAME(window_count)(in->h, a->kernel_size[0], a->stride[0], a->padding[0],
                                  a->dilation[0], false);
-    out->w = NAME(window_output)(in->w, a->kernel_size[1], a->stride[1], a->padding[1],
+    out->w = NAME(window_count)(in->w, a->kernel_size[1], a->stride[1], a->padding[1],
                                  a->dilation[1], false);
     if (out->h <= 0 || out->w <= 0)
         return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,

@@ -4,13 +4,6 @@
  */
 #include "layer_real.h"
 
-static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
-                             cs_shape *out, cs_error *err) {
-    (void)a, (void)node, (void)err;
-    *out = *in;
-    return CS_OK;
-}
-
 static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     const REAL *x = call->input[0];
     REAL *y = call->output;
@@ -28,6 +21,6 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
 const layer NAME(layer_input) = {
     .op = "input",
     .inputs = 0,
-    .infer_shape = infer_shape,
+    .infer_shape = NAME(same_shape),
     .forward = forward,
 };

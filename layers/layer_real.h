@@ -16,18 +16,17 @@ static inline void NAME(deliver)(REAL *there, REAL v, bool add) {
     *there = (add ? *there + v : v) + 0;
 }
 
-/* The shape of a window that slides over the padded input; 0 where it does not fit. */
-static inline int64_t NAME(window_output)(int64_t in, int64_t kernel, int64_t stride,
-                                          int64_t padding, int64_t dilation, bool ceil_mode) {
-    int64_t span = in + 2 * padding - dilation * (kernel - 1) - 1;
-    if (span < 0 && !(ceil_mode && span + stride > 0))
-        return 0;
-    int64_t out = (span + (ceil_mode ? stride - 1 : 0)) / stride + 1;
-    /* PyTorch: the last window must begin inside the input or its left padding. */
-    if (ceil_mode && (out - 1) * stride >= in + padding)
-        out--;
-    return out;
-}
+/* For operations that leave the shape as it is. */
+cs_status NAME(same_shape)(const cs_node_attributes *a, const cs_shape *in, const char *node,
+                           cs_shape *out, cs_error *err);
+
+/* How many windows fit along one axis of the padded input; 0 for none. */
+int64_t NAME(window_count)(int64_t in, int64_t kernel, int64_t stride, int64_t padding,
+                           int64_t dilation, bool ceil_mode);
+
+/* The output's shape of a pool whose window slides. Errors: CS_ERROR_MISMATCH naming `node`. */
+cs_status NAME(pool_shape)(const cs_node_attributes *a, const cs_shape *in, const char *node,
+                           cs_shape *out, cs_error *err);
 
 /* The convolution driver of convolve.c: results on a grid, each a chain over taps and channels. */
 typedef struct NAME(convolve) {

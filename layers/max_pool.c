@@ -27,21 +27,7 @@ static bool windows_meet_map(const cs_node_attributes *a, int axis, int64_t in, 
 
 static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
                              cs_shape *out, cs_error *err) {
-    for (int i = 0; i < 2; i++)
-        if (a->padding[i] * 2 > a->kernel_size[i])
-            return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
-                                "%s: padding %lld is more than half of the kernel's %lld", node,
-                                (long long)a->padding[i], (long long)a->kernel_size[i]);
-    out->c = in->c;
-    out->h = NAME(window_output)(in->h, a->kernel_size[0], a->stride[0], a->padding[0],
-                                 a->dilation[0], a->ceil_mode);
-    out->w = NAME(window_output)(in->w, a->kernel_size[1], a->stride[1], a->padding[1],
-                                 a->dilation[1], a->ceil_mode);
-    if (out->h <= 0 || out->w <= 0)
-        return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
-                            "%s: no window fits into the padded input of %lld x %lld", node,
-                            (long long)(in->h + 2 * a->padding[0]),
-                            (long long)(in->w + 2 * a->padding[1]));
+    CS_TRY(NAME(pool_shape)(a, in, node, out, err));
     if (!windows_meet_map(a, 0, in->h, out->h) || !windows_meet_map(a, 1, in->w, out->w))
         return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
                             "%s: a window of dilation %lld x %lld lies beside the map of %lld x "

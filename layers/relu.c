@@ -6,13 +6,6 @@
  */
 #include "layer_real.h"
 
-static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,
-                             cs_shape *out, cs_error *err) {
-    (void)a, (void)node, (void)err;
-    *out = *in;
-    return CS_OK;
-}
-
 static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch) {
     (void)a, (void)out;
     return (size_t)(batch * in.h * in.w) * layer_gate_words(in.c) * sizeof(uint16_t);
@@ -58,7 +51,7 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
 const layer NAME(layer_relu) = {
     .op = "relu",
     .inputs = 1,
-    .infer_shape = infer_shape,
+    .infer_shape = NAME(same_shape),
     .saved_size = saved_size,
     .forward = forward,
     .backward = backward,
