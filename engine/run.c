@@ -40,6 +40,8 @@ static cs_status build_run(cs_run *run, const cs_run_options *o, cs_error *err) 
     run->seed = run->model->output;
     run->bad_tensor = run->bad_node = -1;
     run->kernels = layer_kernels((layer_isa)run->isa, run->dtype);
+    if (run->engine == LAYER_GEMM)
+        layer_blas_one_thread();
     run->shapes = calloc(nodes, sizeof *run->shapes);
     run->watch = calloc(nodes, sizeof *run->watch);
     run->packs[0] = calloc(2 * nodes, sizeof *run->packs[0]);
