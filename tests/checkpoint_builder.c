@@ -366,8 +366,8 @@ void built_zip(const built_archive *archive, bytes *b, built_layout *layout) {
     uint64_t size = layout->end64 - layout->directory;
     bytes_le(b, 0x06064b50, 4);
     bytes_le(b, 44, 8);
-    bytes_le(b, 0, 4);  /* versions */
-    bytes_le(b, 0, 8);  /* disks */
+    bytes_le(b, 0, 4); /* versions */
+    bytes_le(b, 0, 8); /* disks */
     bytes_le(b, count, 8);
     bytes_le(b, count, 8);
     bytes_le(b, size, 8);

@@ -1,5 +1,5 @@
-/* checkpoint_builder.h - small checkpoints as torch.save writes them, made byte by byte in C: a valid
- * one first, in which a test then changes exactly one thing.
+/* checkpoint_builder.h - small checkpoints as torch.save writes them, made byte by byte in C: a
+ * valid one first, in which a test then changes exactly one thing.
  */
 #ifndef CHECKPOINT_BUILDER_H
 #define CHECKPOINT_BUILDER_H
@@ -29,7 +29,7 @@ void pickle_global(bytes *b, const char *module, const char *name);
 void pickle_string(bytes *b, const char *text);
 void pickle_int(bytes *b, int64_t value); /* the shortest of BININT1, BININT2, BININT, LONG1 */
 void pickle_ints(bytes *b, const int64_t *values, int count); /* a tuple */
-void pickle_op(bytes *b, const char *codes); /* operations without arguments */
+void pickle_op(bytes *b, const char *codes);                  /* operations without arguments */
 
 /* ------------------------------------------------------------------ a checkpoint --------- */
 
@@ -44,8 +44,8 @@ typedef struct built_tensor {
     int64_t offset;
     int dims, strides;
     int64_t shape[BUILT_DIMS_MAX], stride[BUILT_DIMS_MAX];
-    bytes data;    /* the storage; empty where another tensor has it */
-    bool shared;   /* another tensor wrote this storage */
+    bytes data;      /* the storage; empty where another tensor has it */
+    bool shared;     /* another tensor wrote this storage */
     int64_t view[2]; /* legacy: offset and size of a view, where view[1] > 0 */
 } built_tensor;
 

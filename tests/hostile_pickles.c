@@ -47,9 +47,7 @@ static void put_one(bytes *b, const one_tensor *t) {
 }
 
 static void valid(bytes *b) { put_one(b, &(one_tensor){0}); }
-static void sparse(bytes *b) {
-    put_one(b, &(one_tensor){.rebuild = "_rebuild_sparse_tensor"});
-}
+static void sparse(bytes *b) { put_one(b, &(one_tensor){.rebuild = "_rebuild_sparse_tensor"}); }
 static void put_system_call(bytes *b) {
     pickle_global(b, "os", "system");
     pickle_string(b, "true");
@@ -179,8 +177,10 @@ static void invalid_utf8(bytes *b) {
     pickle_op(b, "\xc3(Ns.");
 }
 
-#define RAW(name, text, status) {name, NULL, text, sizeof(text) - 1, status}
-#define MADE(name, make, status) {name, make, NULL, 0, status}
+#define RAW(name, text, status)                                                                    \
+    { name, NULL, text, sizeof(text) - 1, status }
+#define MADE(name, make, status)                                                                   \
+    { name, make, NULL, 0, status }
 
 static const hostile_pickle pickles[] = {
     MADE("P0 a valid pickle of one tensor", valid, CS_ERROR_MISMATCH),
@@ -220,7 +220,9 @@ static const hostile_pickle pickles[] = {
     MADE("P17 a module of 64 KB", long_module, CS_ERROR_FORMAT),
     RAW("P18 posix.system at the root", "\x80\2cposix\nsystem\nX\4\0\0\0true\x85R.",
         CS_ERROR_UNSUPPORTED),
-    RAW("P19 eval at the root", "\x80\2c__builtin__\neval\nX\1\0\0\0" "1\x85R.",
+    RAW("P19 eval at the root",
+        "\x80\2c__builtin__\neval\nX\1\0\0\0"
+        "1\x85R.",
         CS_ERROR_UNSUPPORTED),
     MADE("P20 os.system for a size", nested_call_size, CS_ERROR_FORMAT),
     MADE("P20 os.system for hooks", nested_call_hooks, CS_ERROR_FORMAT),

@@ -88,12 +88,22 @@ START_TEST(test_describe) {
 END_TEST
 
 START_TEST(test_refused_names) {
-    static const char *const wrong[] = {
-        "",           "resnet5",          "vgg16",           "resnet:",         "resnet:depth=50",
-        "resnet:width=0", "resnet:layers=1-2-3-4-5", "resnet:layers=1-", "resnet:layers=",
-        "resnet:width=99999999999999999999", "resnet:block=best", "resnet:groups=32",
-        "resnet_cifar:depth=21", "resnet_cifar:width=7", "resnet_cifar:layers=1-1-1",
-        "resnet:block=bottleneck,width=1,width_per_group=1"};
+    static const char *const wrong[] = {"",
+                                        "resnet5",
+                                        "vgg16",
+                                        "resnet:",
+                                        "resnet:depth=50",
+                                        "resnet:width=0",
+                                        "resnet:layers=1-2-3-4-5",
+                                        "resnet:layers=1-",
+                                        "resnet:layers=",
+                                        "resnet:width=99999999999999999999",
+                                        "resnet:block=best",
+                                        "resnet:groups=32",
+                                        "resnet_cifar:depth=21",
+                                        "resnet_cifar:width=7",
+                                        "resnet_cifar:layers=1-1-1",
+                                        "resnet:block=bottleneck,width=1,width_per_group=1"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
         cs_error err = {0};
         cs_resnet_spec spec;

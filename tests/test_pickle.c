@@ -106,7 +106,8 @@ END_TEST
 /* Names that are not known stay opaque, whatever is done with them. */
 START_TEST(test_opaque) {
     cs_pickle p;
-    uint32_t root = RUN(&p, "c__builtin__\neval\nX\1\0\0\0" "1\x85R}b]aNNs");
+    uint32_t root = RUN(&p, "c__builtin__\neval\nX\1\0\0\0"
+                            "1\x85R}b]aNNs");
     ck_assert_int_eq(p.values[root].kind, CS_VALUE_OPAQUE);
     ck_assert_uint_eq(p.opaque_count, 1);
     ck_assert_str_eq(p.opaques[0].name, "builtins.eval");
@@ -121,7 +122,9 @@ START_TEST(test_opaque) {
 }
 END_TEST
 
-#define ID "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" "7X\3\0\0\0cpuK\x0atQ"
+#define ID                                                                                         \
+    "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"                                             \
+    "7X\3\0\0\0cpuK\x0atQ"
 
 START_TEST(test_tensors) {
     cs_pickle p;
@@ -138,7 +141,8 @@ START_TEST(test_tensors) {
     cs_pickle_release(&p);
     /* Version 3 says the type of an untyped storage's bytes. */
     root = RUN(&p, "ctorch._utils\n_rebuild_tensor_v3\n((X\7\0\0\0storagectorch.storage\n"
-                   "UntypedStorage\nX\1\0\0\0" "0X\3\0\0\0cpuK\x10tQK\0K\4\x85K\1\x85\x89}"
+                   "UntypedStorage\nX\1\0\0\0"
+                   "0X\3\0\0\0cpuK\x10tQK\0K\4\x85K\1\x85\x89}"
                    "ctorch\nfloat16\ntR");
     t = &p.tensors[p.values[root].as.index];
     ck_assert_int_eq(t->element, CS_ELEMENT_F16);

@@ -54,8 +54,8 @@ static void check(const expected *e, const char *path) {
         append_values(&c, t, &values);
     }
     cs_sha256_hex(values.data, values.size, sha256);
-    ck_assert_msg(strcmp(sha256, e->sha256) == 0, "%s %s %s: values differ from PyTorch's",
-                  e->file, e->key, e->name);
+    ck_assert_msg(strcmp(sha256, e->sha256) == 0, "%s %s %s: values differ from PyTorch's", e->file,
+                  e->key, e->name);
     bytes_free(&values);
     cs_checkpoint_close(&c);
 }

@@ -188,14 +188,14 @@ void cs_architecture_describe(const cs_resnet_spec *spec, char *out, size_t size
                  (long long)(6 * spec->blocks[0] + 2), (long long)spec->width);
         return;
     }
-    int length = snprintf(out, size, "resnet:block=%s,layers=",
-                          spec->bottleneck ? "bottleneck" : "basic");
+    int length =
+        snprintf(out, size, "resnet:block=%s,layers=", spec->bottleneck ? "bottleneck" : "basic");
     for (int i = 0; i < spec->stages && (size_t)length < size; ++i)
         length += snprintf(out + length, size - (size_t)length, "%s%lld", i ? "-" : "",
                            (long long)spec->blocks[i]);
     if ((size_t)length < size)
-        length += snprintf(out + length, size - (size_t)length, ",width=%lld",
-                           (long long)spec->width);
+        length +=
+            snprintf(out + length, size - (size_t)length, ",width=%lld", (long long)spec->width);
     if (spec->bottleneck && (size_t)length < size)
         snprintf(out + length, size - (size_t)length, ",groups=%lld,width_per_group=%lld",
                  (long long)spec->groups, (long long)spec->width_per_group);

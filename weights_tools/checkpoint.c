@@ -33,8 +33,8 @@ void cs_checkpoint_close(cs_checkpoint *checkpoint) {
 cs_status cs_checkpoint_drop(cs_checkpoint *checkpoint, const char *text, size_t size,
                              cs_error *err) {
     CS_TRY(cs_grow((void **)&checkpoint->dropped, &checkpoint->dropped_capacity,
-                   checkpoint->dropped_count + 1, sizeof *checkpoint->dropped,
-                   CS_DROPPED_MAX, "entries that are not tensors", err));
+                   checkpoint->dropped_count + 1, sizeof *checkpoint->dropped, CS_DROPPED_MAX,
+                   "entries that are not tensors", err));
     char *clean = cs_text_clean(text, size);
     CS_CHECK(clean, CS_ERROR_MEMORY, "no memory");
     checkpoint->dropped[checkpoint->dropped_count++] = clean;
@@ -156,7 +156,8 @@ static cs_status check_volume(const cs_checkpoint *c, cs_error *err) {
             (bytes += t->extent * cs_element_size(t->element)) > limit)
             return cs_source_error(&c->source, CS_ERROR_LIMIT, t->position, err,
                                    "up to %s the tensors expand to more than 4 times the file, "
-                                   "this program's limit", c->tensors[i].name);
+                                   "this program's limit",
+                                   c->tensors[i].name);
     }
     return CS_OK;
 }

@@ -6,11 +6,11 @@
 #include "zip_reader.h"
 
 #define CS_CHECKPOINT_TENSORS_MAX 65536
-#define CS_TENSOR_NAME_MAX 255
-#define CS_DROPPED_MAX 16384
+#define CS_TENSOR_NAME_MAX        255
+#define CS_DROPPED_MAX            16384
 
 typedef struct cs_named_tensor {
-    char *name; /* without the stripped prefix */
+    char *name;      /* without the stripped prefix */
     uint32_t tensor; /* index into pickle.tensors */
 } cs_named_tensor;
 
@@ -27,8 +27,8 @@ typedef struct cs_checkpoint {
     const char *strip;        /* "module." or "" */
     cs_named_tensor *tensors; /* in the checkpoint's order */
     size_t tensor_count, tensor_capacity;
-    uint32_t *by_name;        /* indices of the tensors, sorted by name */
-    char **dropped; /* entries left out, for people */
+    uint32_t *by_name; /* indices of the tensors, sorted by name */
+    char **dropped;    /* entries left out, for people */
     size_t dropped_count, dropped_capacity;
 } cs_checkpoint;
 

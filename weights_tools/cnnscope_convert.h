@@ -35,15 +35,15 @@ typedef struct cs_convert_options {
                          own argument. */
     const char *key;  /* where in the checkpoint the state_dict is: "state_dict", "a.b.0"; NULL: the
                          only candidate; "" : the root. Ignored by cs_init. */
-    const char *const *classes; /* class names, or NULL */
-    int64_t class_count;        /* their number; must be the model's number of classes */
-    int64_t channels;           /* input channels that the model must have; 0: as the checkpoint.
+    const char *const *classes;    /* class names, or NULL */
+    int64_t class_count;           /* their number; must be the model's number of classes */
+    int64_t channels;              /* input channels that the model must have; 0: as the checkpoint.
                                    cs_init: 0 is 3. */
-    int64_t width, height;      /* input size; 0 for both: by architecture (224; CIFAR 32) */
-    const double *mean, *std;   /* per channel, after division by 255; NULL: ImageNet's for three
+    int64_t width, height;         /* input size; 0 for both: by architecture (224; CIFAR 32) */
+    const double *mean, *std;      /* per channel, after division by 255; NULL: ImageNet's for three
                                    channels, otherwise the means of ImageNet's three */
     int64_t mean_count, std_count; /* number of entries: one a channel, or 1 for all channels */
-    double eps;  /* of every batch norm; 0: 1e-5, marked as assumed */
+    double eps;                    /* of every batch norm; 0: 1e-5, marked as assumed */
     bool strict; /* refuse a checkpoint whose pickle names anything that is not part of a tensor */
     bool force;  /* overwrite NAME.json and NAME.bin */
 } cs_convert_options;
@@ -54,7 +54,7 @@ typedef struct cs_convert_options {
 /* Something other than a tensor's building blocks that the checkpoint's pickle names. It was
  * neither looked up nor called. */
 typedef struct cs_convert_opaque {
-    char *name;    /* "argparse.Namespace", "posix.system" */
+    char *name;    /* "argparse.Namespace", "builtins.eval" */
     bool executes; /* the pickle calls it: torch.load(weights_only=False) would run it */
 } cs_convert_opaque;
 
@@ -77,7 +77,7 @@ typedef struct cs_convert_report {
     int64_t opaque_count;
     char **warnings; /* one line each, for the user */
     int64_t warning_count;
-    bool golden;      /* golden logits were computed and stand in the manifest */
+    bool golden; /* golden logits were computed and stand in the manifest */
     bool assumed_size, assumed_mean, assumed_eps;
     double read_seconds, write_seconds, golden_seconds; /* wall time of the three stages */
 } cs_convert_report;

@@ -86,8 +86,8 @@ static cs_status set_moments(const cs_conversion *c, const char *what, const dou
              (long long)count, what, (long long)channels);
     for (int64_t i = 0; i < channels; ++i) {
         out[i] = given ? given[count == 1 ? 0 : i] : channels == 3 ? imagenet[i] : grey;
-        CS_CHECK(isfinite(out[i]) && (!positive || out[i] > 0), CS_ERROR_ARGUMENT,
-                 "%s must be %s", what, positive ? "greater than 0" : "a finite number");
+        CS_CHECK(isfinite(out[i]) && (!positive || out[i] > 0), CS_ERROR_ARGUMENT, "%s must be %s",
+                 what, positive ? "greater than 0" : "a finite number");
     }
     return CS_OK;
 }
@@ -200,9 +200,11 @@ cs_status cs_conversion_inspect(cs_conversion *c, cs_error *err) {
             negative += values[k] < 0;
         if (odd + negative == 0 || ++found > NAMED_MAX)
             continue;
-        CS_TRY(cs_conversion_warn(c, err, "%s: %lld of its %lld values are %s: running the model "
-                                  "will end with the status numeric", tensor->name,
-                                  (long long)(odd ? odd : negative), (long long)tensor->count,
+        CS_TRY(cs_conversion_warn(c, err,
+                                  "%s: %lld of its %lld values are %s: running the model "
+                                  "will end with the status numeric",
+                                  tensor->name, (long long)(odd ? odd : negative),
+                                  (long long)tensor->count,
                                   odd ? "NaN or infinity" : "negative variances"));
     }
     c->broken = found > 0;

@@ -46,7 +46,8 @@ cs_status cs_conversion_prepare(cs_conversion *conversion, bool assume, cs_error
  * CS_ERROR_OUTPUT, CS_ERROR_MEMORY. */
 cs_status cs_conversion_set_paths(cs_conversion *conversion, cs_error *err);
 
-/* Gives every tensor its place and allocates the binary, padding zeroed. Errors: CS_ERROR_MEMORY. */
+/* Gives every tensor its place and allocates the binary, padding zeroed.
+ * Errors: CS_ERROR_MEMORY. */
 cs_status cs_conversion_layout(cs_conversion *conversion, cs_error *err);
 
 /* A tensor's values in the binary. */
@@ -59,8 +60,11 @@ cs_status cs_conversion_inspect(cs_conversion *conversion, cs_error *err);
 cs_status cs_conversion_warn(cs_conversion *conversion, cs_error *err, const char *format, ...)
     CS_PRINTF(3, 4);
 
-/* Writes binary and manifest, golden logits in it, under partial names. `*golden_seconds` receives
- * the time that the logits took. */
+/* Fills in the binary's header, with the hash of its tensors. */
+void cs_conversion_seal(cs_conversion *conversion);
+
+/* Writes the sealed binary and its manifest, golden logits in it, under partial names.
+ * `*golden_seconds` receives the time that the logits took. */
 cs_status cs_conversion_write(cs_conversion *conversion, double *golden_seconds, cs_error *err);
 
 /* Puts the pair in place: both files or, after an error, neither. */
@@ -76,8 +80,7 @@ cs_status cs_manifest_text(const cs_conversion *conversion, const char *bin_file
 cs_status cs_conversion_golden(cs_conversion *conversion, const char *manifest, cs_error *err);
 
 /* Fills a report from a conversion whose files are written. Errors: CS_ERROR_MEMORY. */
-cs_status cs_report_fill(const cs_conversion *conversion, cs_convert_report *report,
-                         cs_error *err);
+cs_status cs_report_fill(const cs_conversion *conversion, cs_convert_report *report, cs_error *err);
 
 /* Frees everything, and removes partial files. */
 void cs_conversion_release(cs_conversion *conversion);

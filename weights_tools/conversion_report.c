@@ -30,7 +30,8 @@ static cs_status fill_lists(const cs_conversion *c, cs_convert_report *r, cs_err
             break;
         ++r->opaque_count;
     }
-    CS_CHECK(r->warnings && r->dropped && r->opaque && r->warning_count == (int64_t)c->warning_count &&
+    CS_CHECK(r->warnings && r->dropped && r->opaque &&
+                 r->warning_count == (int64_t)c->warning_count &&
                  r->dropped_count == (int64_t)dropped && r->opaque_count == (int64_t)opaque,
              CS_ERROR_MEMORY, "no memory for the report");
     return CS_OK;

@@ -72,12 +72,15 @@ static cs_status read_tensors(cs_conversion *c, cs_checkpoint *checkpoint, cs_er
 static cs_status warn_about_source(cs_conversion *c, const cs_checkpoint *checkpoint,
                                    cs_error *err) {
     if (checkpoint->zip.crc_absent)
-        CS_TRY(cs_conversion_warn(c, err, "the archive was written without CRCs: damage could not "
+        CS_TRY(cs_conversion_warn(c, err,
+                                  "the archive was written without CRCs: damage could not "
                                   "be noticed"));
     if (strchr(c->spec.head, '.'))
-        CS_TRY(cs_conversion_warn(c, err, "fc is a Sequential whose only layer with parameters is "
+        CS_TRY(cs_conversion_warn(c, err,
+                                  "fc is a Sequential whose only layer with parameters is "
                                   "%s: its others are taken for layers that do nothing in "
-                                  "inference (dropout)", c->spec.head));
+                                  "inference (dropout)",
+                                  c->spec.head));
     return CS_OK;
 }
 
@@ -91,7 +94,9 @@ static cs_status read_model(cs_conversion *c, cs_checkpoint *checkpoint, cs_erro
     CS_TRY(cs_conversion_layout(c, err));
     CS_TRY(warn_about_source(c, checkpoint, err));
     CS_TRY(read_tensors(c, checkpoint, err));
-    return cs_conversion_inspect(c, err);
+    CS_TRY(cs_conversion_inspect(c, err));
+    cs_conversion_seal(c);
+    return CS_OK;
 }
 
 static cs_status convert(cs_conversion *c, cs_checkpoint *checkpoint, const char *path,

@@ -24,12 +24,15 @@ static cs_status run(cs_conversion *c, cs_model *model, cs_tensor *input, cs_err
     if (status != CS_OK)
         goto cleanup;
     if (cs_run_status(run, &where) != CS_OK) {
-        status = cs_conversion_warn(c, err, "no golden logits: their input meets NaN or infinity "
-                                    "at %s", where ? where : "a node");
+        status = cs_conversion_warn(c, err,
+                                    "no golden logits: their input meets NaN or infinity "
+                                    "at %s",
+                                    where ? where : "a node");
         goto cleanup;
     }
     if (output.dtype != CS_F32 || cs_tensor_count(&output) != c->spec.classes) {
-        status = cs_error_set(err, CS_ERROR_MISMATCH, NULL, -1, "the model has %lld outputs, "
+        status = cs_error_set(err, CS_ERROR_MISMATCH, NULL, -1,
+                              "the model has %lld outputs, "
                               "where %lld classes were expected",
                               (long long)cs_tensor_count(&output), (long long)c->spec.classes);
         goto cleanup;

@@ -30,8 +30,7 @@ static void draw_tensors(cs_conversion *c) {
     }
 }
 
-static cs_status init(cs_conversion *c, int64_t classes, cs_convert_report *report,
-                      cs_error *err) {
+static cs_status init(cs_conversion *c, int64_t classes, cs_convert_report *report, cs_error *err) {
     double begin = cs_seconds();
     CS_CHECK(c->seed_arch, CS_ERROR_ARGUMENT, "an architecture is needed (\"resnet50\")");
     CS_TRY(cs_conversion_set_paths(c, err));
@@ -47,6 +46,7 @@ static cs_status init(cs_conversion *c, int64_t classes, cs_convert_report *repo
     CS_TRY(cs_architecture_draft(&c->spec, &c->draft, err));
     CS_TRY(cs_conversion_layout(c, err));
     draw_tensors(c);
+    cs_conversion_seal(c);
     report->read_seconds = cs_seconds() - begin;
     begin = cs_seconds();
     CS_TRY(cs_conversion_write(c, &report->golden_seconds, err));

@@ -27,10 +27,10 @@ static cs_status read_preamble(cs_checkpoint *c, size_t *at, cs_error *err) {
     CS_TRY(cs_pickle_run(&c->pickle, at, &value, err));
     uint32_t little = cs_pickle_lookup(&c->pickle, value, "little_endian");
     if (little == CS_NO_VALUE || value_of(c, little)->kind != CS_VALUE_BOOL)
-        return BAD(begin, "the description of the writing system is not one of torch.save's");
+        return BAD(begin, "the description of the writing machine is not one of torch.save's");
     if (!value_of(c, little)->as.integer)
         return REFUSE(begin, "a legacy file from a big-endian machine; load it and save it again "
-                      "with a newer PyTorch");
+                             "with a newer PyTorch");
     return CS_OK;
 }
 
@@ -52,9 +52,11 @@ static cs_status locate(cs_checkpoint *c, uint32_t key, size_t position, uint64_
     uint64_t bytes, left = c->source.size - *offset - sizeof count;
     if (__builtin_mul_overflow(storage->numel, cs_element_size(storage->element), &bytes) ||
         bytes > left)
-        return BAD(*offset, "storage %s has %llu x %s, but the file ends %llu bytes on: it is cut "
-                   "short, get it again", text, (unsigned long long)storage->numel,
-                   cs_element_name(storage->element), (unsigned long long)left);
+        return BAD(*offset,
+                   "storage %s has %llu x %s, but the file ends %llu bytes on: it is cut "
+                   "short, get it again",
+                   text, (unsigned long long)storage->numel, cs_element_name(storage->element),
+                   (unsigned long long)left);
     storage->offset = *offset + sizeof count;
     storage->located = true;
     *offset = storage->offset + bytes;

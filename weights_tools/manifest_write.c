@@ -44,8 +44,9 @@ static void add_doubles(cs_text *out, const char *key, const double *values, int
 static void add_bin(const cs_conversion *c, const char *bin_file, cs_text *out) {
     cs_text_append(out, "  \"bin\": {");
     add_key_string(out, "file", bin_file);
-    cs_text_append(out, ", \"size\": %zu, \"sha256\": \"%s\", \"uuid\": \"%.32s\", \"align\": 64, "
-                        "\"endian\": \"little\"},\n",
+    cs_text_append(out,
+                   ", \"size\": %zu, \"sha256\": \"%s\", \"uuid\": \"%.32s\", \"align\": 64, "
+                   "\"endian\": \"little\"},\n",
                    c->bin_size, c->bin_sha256, c->region_sha256);
 }
 
@@ -73,9 +74,10 @@ static void add_input(const cs_conversion *c, cs_text *out) {
                    {"std", c->assumed_std},
                    {"eps", c->assumed_eps}};
     int64_t channels = c->spec.channels;
-    cs_text_append(out, "  \"input\": {\"channels\": %lld, \"height\": %lld, \"width\": %lld, "
-                        "\"color\": %s, \"resize\": \"pillow-bilinear\", \"divisor\": 255,\n"
-                        "            ",
+    cs_text_append(out,
+                   "  \"input\": {\"channels\": %lld, \"height\": %lld, \"width\": %lld, "
+                   "\"color\": %s, \"resize\": \"pillow-bilinear\", \"divisor\": 255,\n"
+                   "            ",
                    (long long)channels, (long long)c->height, (long long)c->width,
                    channels == 3   ? "\"RGB\""
                    : channels == 1 ? "\"L\""

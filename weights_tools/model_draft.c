@@ -26,9 +26,9 @@ static int add_tensor(cs_draft *draft, const char *node, const char *suffix, cs_
                                      node, suffix, (long long)CS_DRAFT_PARAMETERS_MAX);
         return -1;
     }
-    draft->status = cs_grow((void **)&draft->tensors, &draft->tensor_capacity,
-                            draft->tensor_count + 1, sizeof tensor, NODES_MAX, "tensors",
-                            draft->err);
+    draft->status =
+        cs_grow((void **)&draft->tensors, &draft->tensor_capacity, draft->tensor_count + 1,
+                sizeof tensor, NODES_MAX, "tensors", draft->err);
     if (draft->status != CS_OK)
         return -1;
     char name[NAME_SIZE + 16];
@@ -51,8 +51,12 @@ static int add_node(cs_draft *draft, cs_draft_op op, const char *name, const cha
                             sizeof *draft->nodes, NODES_MAX, "nodes", draft->err);
     if (draft->status != CS_OK)
         return -1;
-    cs_draft_node node = {.name = strdup(name), .module = strdup(module), .op = op,
-                          .input = {input, other}, .tensor = {-1, -1, -1, -1}, .stride = 1};
+    cs_draft_node node = {.name = strdup(name),
+                          .module = strdup(module),
+                          .op = op,
+                          .input = {input, other},
+                          .tensor = {-1, -1, -1, -1},
+                          .stride = 1};
     if (!node.name || !node.module) {
         free(node.name);
         free(node.module);
@@ -63,9 +67,7 @@ static int add_node(cs_draft *draft, cs_draft_op op, const char *name, const cha
     return (int)draft->node_count++;
 }
 
-int cs_draft_input(cs_draft *draft) {
-    return add_node(draft, CS_OP_INPUT, "input", "", -1, -1);
-}
+int cs_draft_input(cs_draft *draft) { return add_node(draft, CS_OP_INPUT, "input", "", -1, -1); }
 
 int cs_draft_simple(cs_draft *draft, cs_draft_op op, const char *name, const char *module,
                     int input, int other) {
@@ -123,10 +125,9 @@ int cs_draft_linear(cs_draft *draft, const char *name, int input, int64_t in, in
 cs_draft_node *cs_draft_at(cs_draft *draft, int node) { return &draft->nodes[node]; }
 
 const char *cs_draft_op_name(cs_draft_op op) {
-    static const char *const names[] = {"input",      "conv2d",     "batch_norm",
-                                        "relu",       "max_pool2d", "adaptive_avg_pool2d",
-                                        "flatten",    "linear",     "add",
-                                        "shortcut_a"};
+    static const char *const names[] = {
+        "input",   "conv2d", "batch_norm", "relu",      "max_pool2d", "adaptive_avg_pool2d",
+        "flatten", "linear", "add",        "shortcut_a"};
     return names[op];
 }
 

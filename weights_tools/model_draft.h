@@ -21,9 +21,9 @@ typedef enum cs_draft_op {
 
 /* What a tensor is in its node, and so how an untrained one begins. */
 typedef enum cs_draft_role {
-    CS_ROLE_WEIGHT, /* of a convolution or linear layer: He-uniform */
-    CS_ROLE_ONE,    /* batch norm's weight */
-    CS_ROLE_ZERO,   /* biases, running means */
+    CS_ROLE_WEIGHT,   /* of a convolution or linear layer: He-uniform */
+    CS_ROLE_ONE,      /* batch norm's weight */
+    CS_ROLE_ZERO,     /* biases, running means */
     CS_ROLE_VARIANCE, /* running variances: one, and never negative */
 } cs_draft_role;
 
@@ -43,7 +43,7 @@ typedef struct cs_draft_node {
     int input[2];  /* nodes; -1 */
     int tensor[4]; /* tensors in the operation's order; -1 */
     int64_t out_channels, kernel, stride, padding, groups; /* the same for rows and columns */
-    int64_t pad_channels; /* shortcut_a: on each side */
+    int64_t pad_channels;                                  /* shortcut_a: on each side */
 } cs_draft_node;
 
 typedef struct cs_draft {

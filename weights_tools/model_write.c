@@ -17,7 +17,7 @@ static void put_le(unsigned char *at, uint64_t value, int bytes) {
 }
 
 /* The 64 bytes before the tensors (docs/formats.md 1.1). */
-static void write_header(cs_conversion *c) {
+void cs_conversion_seal(cs_conversion *c) {
     enum { HEADER = 64 };
     cs_sha256_hex(c->bin + HEADER, c->bin_size - HEADER, c->region_sha256);
     memcpy(c->bin, "CNNSCOPE", 8);
@@ -54,8 +54,7 @@ static cs_status create_partial(const char *path, char **partial, int *fd, cs_er
     return output_error(path, err);
 }
 
-static cs_status write_all(int fd, const void *data, size_t size, const char *path,
-                           cs_error *err) {
+static cs_status write_all(int fd, const void *data, size_t size, const char *path, cs_error *err) {
     const char *from = data;
     while (size > 0) {
         ssize_t done = write(fd, from, size < (1u << 26) ? size : (1u << 26));
@@ -74,6 +73,7 @@ static cs_status write_partial(const char *path, const void *data, size_t size, 
     int fd = -1;
     CS_TRY(create_partial(path, partial, &fd, err));
     cs_status status = write_all(fd, data, size, path, err);
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* begins; fsync waits for its end */
     if (close(fd) != 0 && status == CS_OK)
         status = output_error(path, err);
     return status;
@@ -147,7 +147,6 @@ static void *run_hash(void *argument) {
 
 cs_status cs_conversion_write(cs_conversion *c, double *golden_seconds, cs_error *err) {
     *golden_seconds = 0;
-    write_header(c);
     pthread_t thread;
     hash_job job = {c->bin, c->bin_size, ""};
     bool started = pthread_create(&thread, NULL, run_hash, &job) == 0;

@@ -31,8 +31,8 @@ typedef struct operation {
 static const operation operations[256]; /* defined at the end of this file */
 
 #define FAIL(m, status, ...)                                                                       \
-    cs_source_error((m)->pickle->source, (status),                                                 \
-                    (int64_t)((m)->pickle->base + (m)->begin), (m)->err, __VA_ARGS__)
+    cs_source_error((m)->pickle->source, (status), (int64_t)((m)->pickle->base + (m)->begin),      \
+                    (m)->err, __VA_ARGS__)
 #define BAD(m, ...) FAIL(m, CS_ERROR_FORMAT, __VA_ARGS__)
 
 static const char *operation_name(const machine *m) { return operations[m->code].name; }
@@ -100,7 +100,8 @@ static cs_status op_proto(machine *m) {
     if (*version >= 3 && *version <= 5)
         return FAIL(m, CS_ERROR_UNSUPPORTED,
                     "saved with pickle_protocol=%u; save it again with the default: "
-                    "torch.save(torch.load(f), g)", *version);
+                    "torch.save(torch.load(f), g)",
+                    *version);
     if (*version != 2)
         return BAD(m, "pickle protocol %u, where torch.save writes 2", *version);
     if (m->begin + 2 != m->at || m->pickle->opcodes != 1)
@@ -379,8 +380,10 @@ static cs_status step(machine *m) {
     if (found->run)
         return found->run(m);
     if (found->name)
-        return FAIL(m, CS_ERROR_UNSUPPORTED, "the pickle operation %s (0x%02x), which torch.save "
-                    "does not write", found->name, m->code);
+        return FAIL(m, CS_ERROR_UNSUPPORTED,
+                    "the pickle operation %s (0x%02x), which torch.save "
+                    "does not write",
+                    found->name, m->code);
     return BAD(m, "0x%02x is not a pickle operation", m->code);
 }
 

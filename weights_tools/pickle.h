@@ -10,13 +10,13 @@
 
 #include "source_file.h"
 
-#define CS_PICKLE_BYTES_MAX (64u << 20)
-#define CS_PICKLE_OPCODES_MAX 10000000u
-#define CS_PICKLE_VALUES_MAX 4000000u
-#define CS_PICKLE_MEMO_MAX 1000000u
-#define CS_PICKLE_STACK_MAX 1000000u
+#define CS_PICKLE_BYTES_MAX    (64u << 20)
+#define CS_PICKLE_OPCODES_MAX  10000000u
+#define CS_PICKLE_VALUES_MAX   4000000u
+#define CS_PICKLE_MEMO_MAX     1000000u
+#define CS_PICKLE_STACK_MAX    1000000u
 #define CS_PICKLE_STORAGES_MAX 65536u
-#define CS_PICKLE_DIMS_MAX 8
+#define CS_PICKLE_DIMS_MAX     8
 
 #define CS_NO_VALUE UINT32_MAX
 
@@ -34,8 +34,8 @@ typedef enum cs_value_kind {
     CS_VALUE_GLOBAL,  /* a name that this machine knows */
     CS_VALUE_STORAGE, /* a persistent id */
     CS_VALUE_TENSOR,
-    CS_VALUE_OPAQUE, /* a name that it does not know, or whatever was made with it */
-    CS_VALUE_MODULE, /* an opaque object with the state of a torch.nn.Module */
+    CS_VALUE_OPAQUE,         /* a name that it does not know, or whatever was made with it */
+    CS_VALUE_MODULE,         /* an opaque object with the state of a torch.nn.Module */
     CS_VALUE_FOREIGN_TENSOR, /* a sparse, quantized, nested... tensor */
 } cs_value_kind;
 
@@ -76,8 +76,8 @@ typedef enum cs_global {
 } cs_global;
 
 /* Looks a name up; *element is set for storages and dtypes. */
-cs_global cs_global_find(const char *module, size_t module_size, const char *name,
-                         size_t name_size, cs_element *element);
+cs_global cs_global_find(const char *module, size_t module_size, const char *name, size_t name_size,
+                         cs_element *element);
 
 /* A member of a tuple or list (key unused), or an entry of a dict. */
 typedef struct cs_cell {
@@ -109,7 +109,7 @@ typedef struct cs_value {
 typedef struct cs_storage {
     char *key; /* letters and digits; owned */
     cs_element element;
-    uint64_t numel; /* bytes for CS_ELEMENT_UNTYPED */
+    uint64_t numel;  /* bytes for CS_ELEMENT_UNTYPED */
     uint64_t offset; /* of its bytes in the file; set by the checkpoint */
     bool located, verified;
     const void *entry; /* zip: the cs_zip_entry */
@@ -127,9 +127,9 @@ typedef struct cs_stored_tensor {
     int dims;
     int64_t shape[CS_PICKLE_DIMS_MAX];
     int64_t stride[CS_PICKLE_DIMS_MAX];
-    uint64_t offset; /* elements from the storage's begin */
-    uint64_t numel;  /* elements */
-    uint64_t extent; /* elements from the first to the last, both included; 0 where numel is */
+    uint64_t offset;  /* elements from the storage's begin */
+    uint64_t numel;   /* elements */
+    uint64_t extent;  /* elements from the first to the last, both included; 0 where numel is */
     int64_t position; /* byte in the file where it was rebuilt, for errors */
 } cs_stored_tensor;
 

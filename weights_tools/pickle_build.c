@@ -12,8 +12,8 @@
 
 cs_status cs_pickle_init(cs_pickle *pickle, const cs_source *source, unsigned char *data,
                          size_t size, uint64_t base, bool legacy, cs_error *err) {
-    *pickle = (cs_pickle){.source = source, .data = data, .size = size, .base = base,
-                          .legacy = legacy};
+    *pickle =
+        (cs_pickle){.source = source, .data = data, .size = size, .base = base, .legacy = legacy};
     pickle->storage_table_size = 2 * CS_PICKLE_STORAGES_MAX;
     pickle->storage_table = malloc(pickle->storage_table_size * sizeof(uint32_t));
     if (!pickle->storage_table)
@@ -84,11 +84,14 @@ uint32_t cs_pickle_lookup(const cs_pickle *pickle, uint32_t dict, const char *ke
 }
 
 const char *cs_value_kind_name(cs_value_kind kind) {
-    static const char *const names[] = {
-        "None",   "a bool",   "an integer",   "a huge integer", "a float",  "a string",
-        "bytes",  "a tuple",  "a list",       "a dict",         "a name",   "a storage",
-        "a tensor", "an object of a class unknown here", "an nn.Module",
-        "a tensor of a foreign kind"};
+    static const char *const names[] = {"None",         "a bool",
+                                        "an integer",   "a huge integer",
+                                        "a float",      "a string",
+                                        "bytes",        "a tuple",
+                                        "a list",       "a dict",
+                                        "a name",       "a storage",
+                                        "a tensor",     "an object of a class unknown here",
+                                        "an nn.Module", "a tensor of a foreign kind"};
     return names[kind];
 }
 
@@ -132,8 +135,8 @@ cs_status cs_pickle_global(cs_pickle *pickle, const char *module, size_t module_
                            const char *name, size_t name_size, uint32_t *out, cs_error *err) {
     cs_element element = CS_ELEMENT_F32;
     cs_global global = cs_global_find(module, module_size, name, name_size, &element);
-    cs_value value = {.kind = CS_VALUE_GLOBAL, .global = (uint8_t)global,
-                      .element = (uint8_t)element};
+    cs_value value = {
+        .kind = CS_VALUE_GLOBAL, .global = (uint8_t)global, .element = (uint8_t)element};
     if (global == CS_GLOBAL_OPAQUE || global == CS_GLOBAL_FOREIGN_TENSOR)
         CS_TRY(add_opaque(pickle, module, module_size, name, name_size, &value.as.index, err));
     if (global == CS_GLOBAL_OPAQUE)
@@ -144,7 +147,7 @@ cs_status cs_pickle_global(cs_pickle *pickle, const char *module, size_t module_
 /* A tuple of at most 8 integers >= 0. */
 static cs_status read_dims(cs_pickle *pickle, uint32_t tuple, const char *what, int64_t *out,
                            int *count, int64_t at, cs_error *err) {
-    uint32_t items[CS_PICKLE_DIMS_MAX];
+    uint32_t items[CS_PICKLE_DIMS_MAX] = {0};
     cs_value_kind kind = pickle->values[tuple].kind;
     if (kind != CS_VALUE_TUPLE)
         return BAD(pickle, at, "a tensor whose %s is %s, where a tuple was expected", what,
@@ -157,9 +160,10 @@ static cs_status read_dims(cs_pickle *pickle, uint32_t tuple, const char *what, 
     for (size_t i = 0; i < dims; ++i) {
         uint64_t value;
         if (!cs_pickle_natural(pickle, items[i], &value))
-            return BAD(pickle, at, "a tensor whose %s[%zu] is %s%s, where an integer >= 0 was "
-                       "expected", what, i,
-                       pickle->values[items[i]].kind == CS_VALUE_INT ? "negative: " : "",
+            return BAD(pickle, at,
+                       "a tensor whose %s[%zu] is %s%s, where an integer >= 0 was "
+                       "expected",
+                       what, i, pickle->values[items[i]].kind == CS_VALUE_INT ? "negative: " : "",
                        cs_value_kind_name(pickle->values[items[i]].kind));
         out[i] = (int64_t)value;
     }
@@ -204,10 +208,11 @@ static cs_status place(cs_pickle *pickle, const cs_value *stored, cs_stored_tens
         return BAD(pickle, t->position, "a tensor of %s in storage %s of %s",
                    cs_element_name(t->element), storage->key, cs_element_name(storage->element));
     if (t->offset > available || t->extent > available - t->offset)
-        return BAD(pickle, t->position, "a tensor of %llu elements that reaches over %llu from "
-                   "offset %llu, beyond the %llu of its storage %s", (unsigned long long)t->numel,
-                   (unsigned long long)t->extent, (unsigned long long)t->offset,
-                   (unsigned long long)available, storage->key);
+        return BAD(pickle, t->position,
+                   "a tensor of %llu elements that reaches over %llu from "
+                   "offset %llu, beyond the %llu of its storage %s",
+                   (unsigned long long)t->numel, (unsigned long long)t->extent,
+                   (unsigned long long)t->offset, (unsigned long long)available, storage->key);
     t->offset += begin;
     return CS_OK;
 }
@@ -216,7 +221,7 @@ static cs_status place(cs_pickle *pickle, const cs_value *stored, cs_stored_tens
  * metadata), of which version 1 has 4, version 2 has 6 or 7 (no dtype), version 3 has 7 or 8. */
 static cs_status make_tensor(cs_pickle *pickle, cs_global version, uint32_t arguments, int64_t at,
                              uint32_t *out, cs_error *err) {
-    uint32_t a[8];
+    uint32_t a[8] = {0};
     size_t count = cs_pickle_items(pickle, arguments, a, 8);
     bool fits = version == CS_GLOBAL_TENSOR_V1   ? count == 4
                 : version == CS_GLOBAL_TENSOR_V2 ? count == 6 || count == 7
@@ -307,7 +312,7 @@ static cs_status make_parameter(cs_pickle *pickle, uint32_t arguments, int64_t a
 /* _rebuild_from_type_v2(function, class, arguments, state). */
 static cs_status make_from_type(cs_pickle *pickle, uint32_t arguments, int64_t at, uint32_t *out,
                                 cs_error *err) {
-    uint32_t a[4];
+    uint32_t a[4] = {0};
     if (cs_pickle_items(pickle, arguments, a, 4) != 4 ||
         pickle->values[a[2]].kind != CS_VALUE_TUPLE)
         return BAD(pickle, at, "a tensor of a subclass is rebuilt from the wrong arguments");
@@ -316,9 +321,9 @@ static cs_status make_from_type(cs_pickle *pickle, uint32_t arguments, int64_t a
         return make_opaque(pickle, a[1], CS_VALUE_OPAQUE, out, err);
     if (function->kind == CS_VALUE_OPAQUE)
         return make_opaque(pickle, a[0], CS_VALUE_OPAQUE, out, err);
-    if (function->kind == CS_VALUE_GLOBAL && (function->global == CS_GLOBAL_TENSOR_V1 ||
-                                              function->global == CS_GLOBAL_TENSOR_V2 ||
-                                              function->global == CS_GLOBAL_TENSOR_V3))
+    if (function->kind == CS_VALUE_GLOBAL &&
+        (function->global == CS_GLOBAL_TENSOR_V1 || function->global == CS_GLOBAL_TENSOR_V2 ||
+         function->global == CS_GLOBAL_TENSOR_V3))
         return make_tensor(pickle, (cs_global)function->global, a[2], at, out, err);
     return BAD(pickle, at, "a tensor of a subclass is rebuilt by something that makes no tensors");
 }

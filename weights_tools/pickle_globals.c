@@ -79,8 +79,8 @@ static bool same(const char *text, size_t size, const char *word) {
     return strlen(word) == size && memcmp(text, word, size) == 0;
 }
 
-cs_global cs_global_find(const char *module, size_t module_size, const char *name,
-                         size_t name_size, cs_element *element) {
+cs_global cs_global_find(const char *module, size_t module_size, const char *name, size_t name_size,
+                         cs_element *element) {
     for (size_t i = 0; i < sizeof globals / sizeof *globals; ++i)
         if (same(module, module_size, globals[i].module) && same(name, name_size, globals[i].name))
             return globals[i].global;

@@ -23,12 +23,11 @@ cs_status cs_pickle_storage_key(const cs_pickle *pickle, uint32_t value, char ou
         snprintf(out, 64, "%lld", (long long)key->as.integer);
         return CS_OK;
     }
-    bool good = key->kind == CS_VALUE_STRING && key->as.string.size > 0 &&
-                key->as.string.size < 64;
+    bool good = key->kind == CS_VALUE_STRING && key->as.string.size > 0 && key->as.string.size < 64;
     for (uint32_t i = 0; good && i < key->as.string.size; ++i) {
         char c = key->as.string.text[i];
-        good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-               c == '_';
+        good =
+            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
     }
     if (!good)
         return BAD(pickle, at, "a storage whose key is not a number as torch.save writes it");
@@ -53,8 +52,8 @@ cs_storage *cs_pickle_find_storage(const cs_pickle *pickle, const char *key) {
     return index == CS_NO_VALUE ? NULL : &pickle->storages[index];
 }
 
-static cs_status add_storage(cs_pickle *pickle, const char *key, cs_element element,
-                             uint64_t numel, uint32_t *index, int64_t at, cs_error *err) {
+static cs_status add_storage(cs_pickle *pickle, const char *key, cs_element element, uint64_t numel,
+                             uint32_t *index, int64_t at, cs_error *err) {
     size_t slot = slot_of(pickle, key);
     *index = pickle->storage_table[slot];
     if (*index != CS_NO_VALUE) {
@@ -65,9 +64,8 @@ static cs_status add_storage(cs_pickle *pickle, const char *key, cs_element elem
                        (unsigned long long)known->numel, cs_element_name(known->element));
         return CS_OK;
     }
-    CS_TRY(cs_grow((void **)&pickle->storages, &pickle->storage_capacity,
-                   pickle->storage_count + 1, sizeof *pickle->storages, CS_PICKLE_STORAGES_MAX,
-                   "storages", err));
+    CS_TRY(cs_grow((void **)&pickle->storages, &pickle->storage_capacity, pickle->storage_count + 1,
+                   sizeof *pickle->storages, CS_PICKLE_STORAGES_MAX, "storages", err));
     char *copy = strdup(key);
     if (!copy)
         return cs_source_error(pickle->source, CS_ERROR_MEMORY, -1, err, "no memory");
@@ -84,10 +82,11 @@ static cs_status add_view(cs_pickle *pickle, uint32_t metadata, uint64_t numel, 
     *view = CS_NO_VALUE;
     if (pickle->values[metadata].kind == CS_VALUE_NONE)
         return CS_OK;
-    uint32_t a[3];
+    uint32_t a[3] = {0};
     cs_storage_view range;
     if (pickle->values[metadata].kind != CS_VALUE_TUPLE ||
-        cs_pickle_items(pickle, metadata, a, 3) != 3 || !cs_pickle_natural(pickle, a[1], &range.offset) ||
+        cs_pickle_items(pickle, metadata, a, 3) != 3 ||
+        !cs_pickle_natural(pickle, a[1], &range.offset) ||
         !cs_pickle_natural(pickle, a[2], &range.size))
         return BAD(pickle, at, "a storage view that is not (key, offset >= 0, size >= 0)");
     if (range.offset > numel || range.size > numel - range.offset)
@@ -109,7 +108,7 @@ static bool is_word(const cs_pickle *pickle, uint32_t value, const char *word) {
 
 cs_status cs_pickle_persistent(cs_pickle *pickle, uint32_t id, int64_t at, uint32_t *out,
                                cs_error *err) {
-    uint32_t a[6];
+    uint32_t a[6] = {0};
     cs_value_kind kind = pickle->values[id].kind;
     if (kind != CS_VALUE_TUPLE)
         return BAD(pickle, at, "a persistent id that is %s, where a tuple was expected",
@@ -120,8 +119,10 @@ cs_status cs_pickle_persistent(cs_pickle *pickle, uint32_t id, int64_t at, uint3
                                "a pickled nn.Module with its source text, not a state_dict; save "
                                "it in Python with torch.save(model.state_dict(), f)");
     if (count != (pickle->legacy ? 6u : 5u) || !is_word(pickle, a[0], "storage"))
-        return BAD(pickle, at, "a persistent id that is not ('storage', type, key, location, "
-                   "numel%s)", pickle->legacy ? ", view" : "");
+        return BAD(pickle, at,
+                   "a persistent id that is not ('storage', type, key, location, "
+                   "numel%s)",
+                   pickle->legacy ? ", view" : "");
     const cs_value *type = &pickle->values[a[1]];
     uint64_t numel;
     if (type->kind != CS_VALUE_GLOBAL || type->global != CS_GLOBAL_STORAGE)

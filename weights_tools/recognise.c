@@ -13,7 +13,7 @@ static bool has_prefix(const char *text, const char *prefix) {
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Whether any tensor's name begins so. Names are sorted: a lower bound finds the first candidate. */
+/* Whether any tensor's name begins so. Names are sorted: a lower bound finds the candidate. */
 static bool any_with_prefix(const cs_checkpoint *c, const char *prefix) {
     size_t low = 0, high = c->tensor_count;
     while (low < high) {
@@ -117,8 +117,8 @@ static void measure_widths(const cs_checkpoint *c, cs_resnet_spec *spec) {
     spec->width_per_group = (per_group * 64 + spec->width - 1) / spec->width;
 }
 
-cs_status cs_architecture_recognise(const cs_checkpoint *c, const char *arch,
-                                    cs_resnet_spec *spec, cs_error *err) {
+cs_status cs_architecture_recognise(const cs_checkpoint *c, const char *arch, cs_resnet_spec *spec,
+                                    cs_error *err) {
     bool automatic = !arch || strcmp(arch, "auto") == 0;
     if (!automatic) {
         CS_TRY(cs_architecture_parse(arch, spec, err));
@@ -197,8 +197,8 @@ cs_status cs_architecture_match(const cs_checkpoint *c, const cs_resnet_spec *sp
         const cs_stored_tensor *t = &c->pickle.tensors[c->tensors[i].tensor];
         char shape[128];
         print_shape(shape, sizeof shape, t->dims, t->shape);
-        status = MISFIT("%s %s is left over: %s has no such tensor", c->tensors[i].name, shape,
-                        arch);
+        status =
+            MISFIT("%s %s is left over: %s has no such tensor", c->tensors[i].name, shape, arch);
     }
     free(used);
     return status;

@@ -80,8 +80,8 @@ static void add_block(growth *g, int64_t planes, int64_t stride) {
     }
     int main_side = g->node;
     int shortcut = add_shortcut(g, input, in, out, stride);
-    g->node = cs_draft_simple(g->draft, CS_OP_ADD, in_block(g, "add"), g->block, main_side,
-                              shortcut);
+    g->node =
+        cs_draft_simple(g->draft, CS_OP_ADD, in_block(g, "add"), g->block, main_side, shortcut);
     add_relu(g, calls);
 }
 

@@ -17,7 +17,10 @@ static const signature refused[] = {
     {0, 4, "7z\xBC\xAF", "a 7-Zip archive; unpack it first"},
     {0, 2, "\x1F\x8B", "a gzip file; unpack it first (gunzip)"},
     {0, 3, "BZh", "a bzip2 file; unpack it first (bunzip2)"},
-    {0, 6, "\xFD" "7zXZ\0", "an xz file; unpack it first (unxz)"},
+    {0, 6,
+     "\xFD"
+     "7zXZ\0",
+     "an xz file; unpack it first (unxz)"},
     {0, 4, "GGUF", "a GGUF file (llama.cpp); only PyTorch checkpoints are read"},
     {0, 23, "version https://git-lfs",
      "a Git LFS pointer, not the file itself; get it with \"git lfs pull\""},

@@ -52,8 +52,7 @@ void cs_source_close(cs_source *source) {
     source->fd = -1;
 }
 
-static cs_status check_range(const cs_source *source, uint64_t offset, size_t size,
-                             cs_error *err) {
+static cs_status check_range(const cs_source *source, uint64_t offset, size_t size, cs_error *err) {
     if (offset <= source->size && size <= source->size - offset)
         return CS_OK;
     return cs_source_error(source, CS_ERROR_FORMAT, (int64_t)offset, err,

@@ -45,9 +45,7 @@ cs_status cs_source_sha256(const cs_source *source, char out[65], cs_error *err)
 static inline uint32_t cs_le16(const unsigned char *p) {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8;
 }
-static inline uint32_t cs_le32(const unsigned char *p) {
-    return cs_le16(p) | cs_le16(p + 2) << 16;
-}
+static inline uint32_t cs_le32(const unsigned char *p) { return cs_le16(p) | cs_le16(p + 2) << 16; }
 static inline uint64_t cs_le64(const unsigned char *p) {
     return (uint64_t)cs_le32(p) | (uint64_t)cs_le32(p + 4) << 32;
 }

@@ -10,7 +10,7 @@ enum { DEPTH_MAX = 4, CANDIDATES_MAX = 8 };
 
 /* A container on the way: whose member it is, under which cell. */
 typedef struct place {
-    uint32_t value, parent; /* parent: index of a place, or CS_NO_VALUE */
+    uint32_t value, parent;  /* parent: index of a place, or CS_NO_VALUE */
     uint32_t cell, position; /* in the parent: its cell, and its number there */
     int depth;
 } place;
@@ -36,10 +36,23 @@ static bool is_container(const cs_value *value) {
 
 /* Entries beside a state_dict that hold tensors of their own. */
 static bool is_bookkeeping(const cs_value *key) {
-    static const char *const words[] = {
-        "optimizer",     "optimizer_state_dict", "optimizers", "optimizer_states", "optim",
-        "scheduler",     "scheduler_state_dict", "lr_scheduler", "lr_schedulers",
-        "momentum_buffer", "epoch", "best_prec1", "loss", "scaler", "amp", "callbacks", "loops"};
+    static const char *const words[] = {"optimizer",
+                                        "optimizer_state_dict",
+                                        "optimizers",
+                                        "optimizer_states",
+                                        "optim",
+                                        "scheduler",
+                                        "scheduler_state_dict",
+                                        "lr_scheduler",
+                                        "lr_schedulers",
+                                        "momentum_buffer",
+                                        "epoch",
+                                        "best_prec1",
+                                        "loss",
+                                        "scaler",
+                                        "amp",
+                                        "callbacks",
+                                        "loops"};
     for (size_t i = 0; key && key->kind == CS_VALUE_STRING && i < sizeof words / sizeof *words; ++i)
         if (strlen(words[i]) == key->as.string.size &&
             memcmp(words[i], key->as.string.text, key->as.string.size) == 0)
@@ -80,16 +93,15 @@ static char *path_of(const search *s, uint32_t place_index) {
 }
 
 static cs_status add_place(search *s, place p, cs_error *err) {
-    CS_TRY(cs_grow((void **)&s->places, &s->capacity, s->count + 1, sizeof p,
-                   CS_PICKLE_VALUES_MAX, "containers", err));
+    CS_TRY(cs_grow((void **)&s->places, &s->capacity, s->count + 1, sizeof p, CS_PICKLE_VALUES_MAX,
+                   "containers", err));
     s->places[s->count++] = p;
     s->seen[p.value] = 1;
     return CS_OK;
 }
 
 /* A container that is among those it lies in. */
-static cs_status check_cycle(const search *s, uint32_t place_index, uint32_t value,
-                             cs_error *err) {
+static cs_status check_cycle(const search *s, uint32_t place_index, uint32_t value, cs_error *err) {
     for (uint32_t p = place_index; p != CS_NO_VALUE; p = s->places[p].parent)
         if (s->places[p].value == value)
             return cs_source_error(&s->checkpoint->source, CS_ERROR_FORMAT, -1, err,
@@ -128,12 +140,13 @@ static cs_status visit(search *s, uint32_t index, cs_error *err) {
     return CS_OK;
 }
 
+/* `where` is a path, or "" for the root. */
 static cs_status refuse_module(const search *s, const cs_value *value, const char *where,
                                cs_error *err) {
     return cs_source_error(&s->checkpoint->source, CS_ERROR_UNSUPPORTED, -1, err,
-                           "%s%s a pickled %s of class %s, not a state_dict; load it in Python and "
+                           "%s%sa pickled %s of class %s, not a state_dict; load it in Python and "
                            "save its weights: torch.save(model.state_dict(), \"model.pth\")",
-                           where, *where ? " is" : "",
+                           where, *where ? " is " : "",
                            value->kind == CS_VALUE_MODULE ? "nn.Module" : "object",
                            s->checkpoint->pickle.opaques[value->as.index].name);
 }
@@ -147,7 +160,8 @@ static cs_status explain_none(const search *s, cs_error *err) {
     }
     const cs_value *root = value_at(s, 0);
     return cs_source_error(&s->checkpoint->source, CS_ERROR_MISMATCH, -1, err,
-                           "no state_dict in it: the checkpoint is %s%s", cs_value_kind_name(root->kind),
+                           "no state_dict in it: the checkpoint is %s%s",
+                           cs_value_kind_name(root->kind),
                            is_container(root) ? " that holds no dict of tensors" : "");
 }
 
@@ -158,10 +172,9 @@ static cs_status explain_several(const search *s, cs_error *err) {
         cs_text_append(&text, "%s\"%s\"", i ? ", " : "", path ? path : "");
         free(path);
     }
-    cs_status status =
-        cs_source_error(&s->checkpoint->source, CS_ERROR_ARGUMENT, -1, err,
-                        "several dicts of tensors in it; say which with --key: %s",
-                        text.failed ? "" : text.data);
+    cs_status status = cs_source_error(&s->checkpoint->source, CS_ERROR_ARGUMENT, -1, err,
+                                       "several dicts of tensors in it; say which with --key: %s",
+                                       text.failed ? "" : text.data);
     cs_text_release(&text);
     return status;
 }
@@ -209,9 +222,9 @@ static cs_status drop_siblings(const search *s, cs_checkpoint *c, uint32_t chose
             cs_text step = {0};
             append_step(s, &(place){.parent = s->places[p].parent, .cell = at, .position = i},
                         &step);
-            cs_status status = step.failed ? cs_error_set(err, CS_ERROR_MEMORY, NULL, -1,
-                                                          "no memory for names")
-                                           : cs_checkpoint_drop(c, step.data, step.size, err);
+            cs_status status =
+                step.failed ? cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "no memory for names")
+                            : cs_checkpoint_drop(c, step.data, step.size, err);
             cs_text_release(&step);
             CS_TRY(status);
         }

@@ -91,8 +91,8 @@ static cs_status verify(cs_checkpoint *c, cs_storage *storage, cs_error *err) {
     return CS_OK;
 }
 
-cs_status cs_checkpoint_read(cs_checkpoint *c, const cs_stored_tensor *t, float *out,
-                             uint32_t *crc, bool *crc_known, cs_error *err) {
+cs_status cs_checkpoint_read(cs_checkpoint *c, const cs_stored_tensor *t, float *out, uint32_t *crc,
+                             bool *crc_known, cs_error *err) {
     cs_storage *storage = &c->pickle.storages[t->storage];
     size_t size = cs_element_size(t->element);
     uint64_t begin = storage->offset + t->offset * size;

@@ -40,11 +40,6 @@ static cs_status find_folder(cs_checkpoint *c, cs_error *err) {
         if (strncmp(name, c->folder, length) != 0)
             return BAD(c->zip.entries[i].local_offset, "the entry %s is outside the folder %s",
                        name, c->folder);
-        const char *rest = name + length;
-        if (strncmp(rest, "code/", 5) == 0 || strcmp(rest, "constants.pkl") == 0)
-            return REFUSE(c->zip.entries[i].local_offset,
-                          "a TorchScript archive; save the weights in Python: "
-                          "torch.save(torch.jit.load(f).state_dict(), \"model.pth\")");
     }
     return CS_OK;
 }
@@ -59,8 +54,8 @@ static const cs_zip_entry *find_record(const cs_checkpoint *c, const char *name)
 static cs_status read_text(cs_checkpoint *c, const cs_zip_entry *entry, char *text, size_t size,
                            cs_error *err) {
     if (entry->size >= size)
-        return BAD(entry->data_offset, "%s has %llu bytes, where a word was expected",
-                   entry->name, (unsigned long long)entry->size);
+        return BAD(entry->data_offset, "%s has %llu bytes, where a word was expected", entry->name,
+                   (unsigned long long)entry->size);
     size_t length = (size_t)entry->size;
     CS_TRY(cs_source_read(&c->source, entry->data_offset, text, length, err));
     uint32_t crc = cs_crc32(text, length);
@@ -84,8 +79,10 @@ static cs_status check_version(cs_checkpoint *c, cs_error *err) {
     if (end == text || *end != '\0')
         return BAD(entry->data_offset, "%s is not a number", entry->name);
     if (version < OLDEST || version > NEWEST)
-        return REFUSE(entry->data_offset, "version %ld of torch.save's format, where %d to %d are "
-                      "known", version, OLDEST, NEWEST);
+        return REFUSE(entry->data_offset,
+                      "version %ld of torch.save's format, where %d to %d are "
+                      "known",
+                      version, OLDEST, NEWEST);
     return CS_OK;
 }
 

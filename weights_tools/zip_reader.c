@@ -69,8 +69,10 @@ static cs_status read_end64(const cs_zip *zip, const unsigned char *end, const u
     uint64_t locator = zip->source->size - END_SIZE - LOCATOR_SIZE;
     uint64_t offset = cs_le64(loc + 8);
     if (locator < END64_SIZE || offset != locator - END64_SIZE)
-        return BAD(locator + 8, "the zip64 locator points to %llu, but the zip64 end record must "
-                   "stand before it", (unsigned long long)offset);
+        return BAD(locator + 8,
+                   "the zip64 locator points to %llu, but the zip64 end record must "
+                   "stand before it",
+                   (unsigned long long)offset);
     if (cs_le32(loc + 4) != 0 || cs_le32(loc + 16) > 1)
         return BAD(locator, "a zip archive in several parts");
     unsigned char end64[END64_SIZE];
@@ -117,8 +119,10 @@ static cs_status read_end(const cs_zip *zip, end_record *record, cs_error *err) 
                                (unsigned long long)record->count, CS_ZIP_ENTRIES_MAX);
     if (record->directory_offset > record->offset ||
         record->directory_size != record->offset - record->directory_offset)
-        return BAD(record->offset, "the central directory (%llu bytes at %llu) does not end where "
-                   "the end record begins", (unsigned long long)record->directory_size,
+        return BAD(record->offset,
+                   "the central directory (%llu bytes at %llu) does not end where "
+                   "the end record begins",
+                   (unsigned long long)record->directory_size,
                    (unsigned long long)record->directory_offset);
     return CS_OK;
 }
@@ -183,7 +187,8 @@ static cs_status check_kind(const cs_zip *zip, const unsigned char *header, uint
     if (flags & ~(uint32_t)(FLAG_DESCRIPTOR | FLAG_UTF8))
         return REFUSE(at + 8, "zip flags 0x%04x, where torch.save writes 0x0808", flags);
     if (method == 8)
-        return REFUSE(at + 10, "a compressed zip entry, where torch.save stores; unpack the "
+        return REFUSE(at + 10,
+                      "a compressed zip entry, where torch.save stores; unpack the "
                       "archive and pack it again with \"zip -0 -r\", or save it again in Python: "
                       "torch.save(torch.load(f), g)");
     if (method != 0)
@@ -191,6 +196,14 @@ static cs_status check_kind(const cs_zip *zip, const unsigned char *header, uint
     if (cs_le16(header + 34) != 0)
         return BAD(at + 34, "a zip archive in several parts");
     return CS_OK;
+}
+
+/* A program rather than weights; its code is often compressed, so this is asked first. */
+static bool is_torchscript(const char *name, size_t size) {
+    static const char end[] = "/constants.pkl";
+    const size_t length = sizeof end - 1;
+    return memmem(name, size, "/code/", 6) ||
+           (size > length && memcmp(name + size - length, end, length) == 0);
 }
 
 /* One header of the central directory at `at` bytes into it; *next is where it ends. */
@@ -207,9 +220,12 @@ static cs_status read_central(cs_zip *zip, cs_zip_entry *entry, char **names, si
     size_t comment = cs_le16(header + 32);
     if (name + extra + comment > left - CENTRAL_SIZE)
         return BAD(offset + 28, "a name or extra field that goes past the central directory");
-    CS_TRY(check_kind(zip, header, offset, err));
     const char *text = (const char *)header + CENTRAL_SIZE;
     CS_TRY(check_name(zip, text, name, offset + CENTRAL_SIZE, err));
+    if (is_torchscript(text, name))
+        return REFUSE(offset, "a TorchScript archive; save the weights in Python: "
+                              "torch.save(torch.jit.load(f).state_dict(), \"model.pth\")");
+    CS_TRY(check_kind(zip, header, offset, err));
     const unsigned char *zip64;
     size_t zip64_size;
     CS_TRY(check_extra(zip, header + CENTRAL_SIZE + name, extra, offset + CENTRAL_SIZE + name,
@@ -224,8 +240,11 @@ static cs_status read_central(cs_zip *zip, cs_zip_entry *entry, char **names, si
                    (unsigned long long)stored, (unsigned long long)size);
     memcpy(*names, text, name);
     (*names)[name] = '\0';
-    *entry = (cs_zip_entry){.name = *names, .local_offset = local, .size = size,
-                            .crc = cs_le32(header + 16), .flags = cs_le16(header + 8)};
+    *entry = (cs_zip_entry){.name = *names,
+                            .local_offset = local,
+                            .size = size,
+                            .crc = cs_le32(header + 16),
+                            .flags = cs_le16(header + 8)};
     *names += name + 1;
     *next = at + CENTRAL_SIZE + name + extra + comment;
     return CS_OK;
@@ -270,8 +289,10 @@ static cs_status check_descriptor(const cs_zip *zip, const cs_zip_entry *entry, 
                                   uint64_t size, cs_error *err) {
     unsigned char d[24] = {0};
     if (size != 16 && size != 24)
-        return BAD(offset, "%s: %llu bytes between this entry and the next, where a data "
-                   "descriptor of 16 or 24 was expected", entry->name, (unsigned long long)size);
+        return BAD(offset,
+                   "%s: %llu bytes between this entry and the next, where a data "
+                   "descriptor of 16 or 24 was expected",
+                   entry->name, (unsigned long long)size);
     CS_TRY(cs_source_read(zip->source, offset, d, (size_t)size, err));
     uint64_t stored = size == 16 ? cs_le32(d + 8) : cs_le64(d + 8);
     uint64_t full = size == 16 ? cs_le32(d + 12) : cs_le64(d + 16);
@@ -291,27 +312,29 @@ static cs_status read_local(const cs_zip *zip, cs_zip_entry *entry, uint64_t end
         return BAD(at, "%s: no local header where the central directory says", entry->name);
     size_t name = cs_le16(header + 26), extra = cs_le16(header + 28);
     unsigned char *rest = NULL;
-    CS_TRY(cs_source_load(zip->source, at + LOCAL_SIZE, name + extra, "a local header", &rest,
-                          err));
+    CS_TRY(
+        cs_source_load(zip->source, at + LOCAL_SIZE, name + extra, "a local header", &rest, err));
     const unsigned char *zip64;
     size_t zip64_size;
     cs_status status = CS_OK;
     if (name != strlen(entry->name) || memcmp(rest, entry->name, name) != 0)
         status = BAD(at + LOCAL_SIZE, "%s has another name in its local header", entry->name);
     else if (cs_le16(header + 8) != 0 || cs_le16(header + 6) != entry->flags)
-        status = BAD(at + 6, "%s: flags or method differ from the central directory's",
-                     entry->name);
+        status =
+            BAD(at + 6, "%s: flags or method differ from the central directory's", entry->name);
     if (status == CS_OK)
-        status = check_extra(zip, rest + name, extra, at + LOCAL_SIZE + name, &zip64, &zip64_size,
-                             err);
+        status =
+            check_extra(zip, rest + name, extra, at + LOCAL_SIZE + name, &zip64, &zip64_size, err);
     if (status == CS_OK)
         status = check_local_sizes(zip, entry, header, zip64, zip64_size, err);
     free(rest);
     CS_TRY(status);
     entry->data_offset = at + LOCAL_SIZE + name + extra;
     if (entry->data_offset > end || entry->size > end - entry->data_offset)
-        return BAD(at, "%s: %llu bytes of data do not fit before the next entry, which begins at "
-                   "%llu", entry->name, (unsigned long long)entry->size, (unsigned long long)end);
+        return BAD(at,
+                   "%s: %llu bytes of data do not fit before the next entry, which begins at "
+                   "%llu",
+                   entry->name, (unsigned long long)entry->size, (unsigned long long)end);
     uint64_t behind = end - entry->data_offset - entry->size;
     if (entry->flags & FLAG_DESCRIPTOR)
         return check_descriptor(zip, entry, end - behind, behind, err);
@@ -414,6 +437,8 @@ cs_status cs_zip_check_crc(const cs_zip *zip, const cs_zip_entry *entry, uint32_
                            cs_error *err) {
     if (zip->crc_absent || computed == entry->crc)
         return CS_OK;
-    return BAD(entry->data_offset, "%s: the CRC-32 is %08x, but the archive says %08x: the file is "
-               "damaged, get it again", entry->name, (unsigned)computed, (unsigned)entry->crc);
+    return BAD(entry->data_offset,
+               "%s: the CRC-32 is %08x, but the archive says %08x: the file is "
+               "damaged, get it again",
+               entry->name, (unsigned)computed, (unsigned)entry->crc);
 }
