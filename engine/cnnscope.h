@@ -51,9 +51,9 @@ cs_status cs_model_open(const char *path, const cs_model_options *options, cs_mo
                         cs_error *err);
 
 /* The same from memory, without a file: a program may carry its network with it. `manifest` (UTF-8,
- * no NUL needed) is copied; `bin` is used in place: it must begin at a multiple of 64 bytes and stay
- * as it is until the model is freed. `name` stands for the manifest's path in errors.
- * Errors: as cs_model_open, but for CS_ERROR_IO; CS_ERROR_ARGUMENT (not aligned). */
+ * no NUL needed) is copied; `bin` is used in place: it must begin at a multiple of 64 bytes and
+ * stay as it is until the model is freed. `name` stands for the manifest's path in errors. Errors:
+ * as cs_model_open, but for CS_ERROR_IO; CS_ERROR_ARGUMENT (not aligned). */
 cs_status cs_model_open_memory(const char *name, const void *manifest, size_t manifest_size,
                                const void *bin, size_t bin_size, cs_model **model, cs_error *err);
 
@@ -74,8 +74,8 @@ typedef struct cs_node_info {
     int inputs;         /* number of inputs, 0 to 2 */
     int input[2];       /* their node indices */
     cs_node_attributes attributes;
-    int parameters;     /* number of parameter tensors */
-    int parameter[4];   /* their tensor indices in the operation's order: conv2d, linear: weight,
+    int parameters;   /* number of parameter tensors */
+    int parameter[4]; /* their tensor indices in the operation's order: conv2d, linear: weight,
                            [bias]; batch_norm: weight, bias, running_mean, running_var */
 } cs_node_info;
 
@@ -105,9 +105,9 @@ const char *cs_model_default_layer(const cs_model *model);
 /* A parameter tensor as the manifest has it. */
 typedef struct cs_tensor_info {
     const char *name;
-    int dims;         /* 0 to 4 */
-    int64_t shape[4]; /* PyTorch's: a convolution's weight is O, I, H, W */
-    int64_t count;    /* number of elements */
+    int dims;          /* 0 to 4 */
+    int64_t shape[4];  /* PyTorch's: a convolution's weight is O, I, H, W */
+    int64_t count;     /* number of elements */
     const float *data; /* in the mapped file, 64-byte aligned, read-only */
 } cs_tensor_info;
 
@@ -118,13 +118,14 @@ const cs_tensor_info *cs_model_tensor(const cs_model *model, int index);
 typedef struct cs_preprocess {
     int64_t channels, height, width;
     double divisor;
-    double mean[16], std[16]; /* `channels` entries are used */
+    double mean[16], std[16];                     /* `channels` entries are used */
     bool assumed_size, assumed_mean, assumed_eps; /* not known from the checkpoint */
 } cs_preprocess;
 
 const cs_preprocess *cs_model_preprocess(const cs_model *model);
 
-/* Number of classes (the output's channels) and their names; a name is NULL where none was given. */
+/* Number of classes (the output's channels) and their names; a name is NULL where none was given.
+ */
 int64_t cs_model_class_count(const cs_model *model);
 const char *cs_model_class_name(const cs_model *model, int64_t index);
 
@@ -135,7 +136,8 @@ const char *cs_model_architecture(const cs_model *model);
  * checkpoint has NaN or infinity. `*count` receives their number. */
 const float *cs_model_golden(const cs_model *model, int64_t *count);
 
-/* Hashes for reports: SHA-256 of the binary as the manifest states it, and of the manifest itself. */
+/* Hashes for reports: SHA-256 of the binary as the manifest states it, and of the manifest itself.
+ */
 const char *cs_model_binary_sha256(const cs_model *model);
 const char *cs_model_manifest_sha256(const cs_model *model);
 
@@ -157,7 +159,8 @@ cs_status cs_params_copy(const cs_model *model, cs_params **params, cs_error *er
 void cs_params_free(cs_params *params);
 
 /* The values of a tensor (index as cs_model_tensor) of a private copy, to be changed while no run
- * uses them; NULL for the model's own. Call cs_params_changed afterwards, and prepare runs again. */
+ * uses them; NULL for the model's own. Call cs_params_changed afterwards, and prepare runs again.
+ */
 float *cs_params_tensor(cs_params *params, int index);
 void cs_params_changed(cs_params *params);
 

@@ -131,9 +131,9 @@ typedef struct cs_node_attributes {
     int64_t padding[2];
     int64_t dilation[2];
     int64_t groups;
-    bool ceil_mode;         /* pools */
-    bool count_include_pad; /* avg_pool2d */
-    double eps;             /* batch_norm */
+    bool ceil_mode;          /* pools */
+    bool count_include_pad;  /* avg_pool2d */
+    double eps;              /* batch_norm */
     int64_t pad_channels[2]; /* shortcut_a: zero channels before and behind */
 } cs_node_attributes;
 

@@ -9,7 +9,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define MXCSR_DEFAULT 0x1F80u /* all exceptions masked, to nearest, no flush, no denormals-as-zero */
+#define MXCSR_DEFAULT                                                                              \
+    0x1F80u /* all exceptions masked, to nearest, no flush, no denormals-as-zero */
 
 unsigned cpu_set_rounding(void) {
     const unsigned before = _mm_getcsr();
@@ -18,9 +19,7 @@ unsigned cpu_set_rounding(void) {
 }
 void cpu_restore_rounding(unsigned before) { _mm_setcsr(before); }
 void cpu_relax(void) { _mm_pause(); }
-bool cpu_has_fma(void) {
-    return __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");
-}
+bool cpu_has_fma(void) { return __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2"); }
 bool cpu_has_avx512(void) { return __builtin_cpu_supports("avx512f") && cpu_has_fma(); }
 
 #elif defined(__aarch64__)
@@ -93,12 +92,9 @@ const char *cs_isa_name(cs_isa isa) {
 bool cs_isa_available(cs_isa isa) {
     switch (isa) {
     case CS_ISA_AUTO:
-    case CS_ISA_PORTABLE_NOFMA:
-        return true;
-    case CS_ISA_PORTABLE:
-        return cpu_has_fma();
-    case CS_ISA_AVX512:
-        return cpu_has_avx512();
+    case CS_ISA_PORTABLE_NOFMA: return true;
+    case CS_ISA_PORTABLE: return cpu_has_fma();
+    case CS_ISA_AVX512: return cpu_has_avx512();
     }
     return false;
 }

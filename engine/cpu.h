@@ -21,7 +21,8 @@ bool cpu_has_fma(void);
 bool cpu_has_avx512(void);
 
 /* Makes CS_ISA_AUTO a real one (CNNSCOPE_ISA, then the best), and refuses what the CPU lacks.
- * CS_ISA_PORTABLE falls back to CS_ISA_PORTABLE_NOFMA where there is no FMA: the bits are the same. */
+ * CS_ISA_PORTABLE falls back to CS_ISA_PORTABLE_NOFMA where there is no FMA: the bits are the same.
+ */
 cs_status cpu_choose_isa(cs_isa wanted, cs_isa *isa, cs_error *err);
 
 #endif

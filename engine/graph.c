@@ -185,10 +185,11 @@ static cs_status unknown_name(const cs_model *model, const char *path, cs_error 
         consider_path(&best, path, model->nodes[i].name);
         consider_path(&best, path, model->nodes[i].module);
     }
-    return cs_error_set(err, CS_ERROR_ARGUMENT, path, -1,
-                        "there is no layer \"%.100s\"; the nearest are %s, %s and %s; `cnnscope info "
-                        "MODEL.json --layers` lists all",
-                        path, best.name[0], best.name[1], best.name[2]);
+    return cs_error_set(
+        err, CS_ERROR_ARGUMENT, path, -1,
+        "there is no layer \"%.100s\"; the nearest are %s, %s and %s; `cnnscope info "
+        "MODEL.json --layers` lists all",
+        path, best.name[0], best.name[1], best.name[2]);
 }
 
 cs_status cs_model_find_node(const cs_model *model, const char *path, int *node, char *resolved,
@@ -203,8 +204,8 @@ cs_status cs_model_find_node(const cs_model *model, const char *path, int *node,
         plain = path + length;
         if (strlen(plain) > MODEL_NAME_LIMIT || !resolve_indices(model, plain, name, sizeof name))
             continue;
-        int found = name_index_find(&model->node_names, &model->nodes[0].name,
-                                    sizeof *model->nodes, name);
+        int found =
+            name_index_find(&model->node_names, &model->nodes[0].name, sizeof *model->nodes, name);
         /* A node's own name wins over a module's: "layer1.0.relu" is the first of three calls. */
         if (found < 0)
             found = last_of_module(model, name, strlen(name));

@@ -43,9 +43,7 @@ static cs_status refuse(checker *j, size_t offset, const char *what) {
                         what);
 }
 
-static int peek(const checker *j) {
-    return j->at < j->size ? (unsigned char)j->text[j->at] : -1;
-}
+static int peek(const checker *j) { return j->at < j->size ? (unsigned char)j->text[j->at] : -1; }
 
 static bool is_digit(int c) { return c >= '0' && c <= '9'; }
 
@@ -154,8 +152,7 @@ static cs_status close_object(checker *j, size_t first) {
     for (size_t i = 1; i < count; i++) {
         if (compare_keys(&keys[i - 1], &keys[i]) != 0)
             continue;
-        const char *later =
-            keys[i].start > keys[i - 1].start ? keys[i].start : keys[i - 1].start;
+        const char *later = keys[i].start > keys[i - 1].start ? keys[i].start : keys[i - 1].start;
         if (repeated == NULL || later < repeated)
             repeated = later;
     }
@@ -194,9 +191,9 @@ static size_t pass_digits(checker *j) {
     return j->at - start;
 }
 
-/* Whether the number text[0..size) (sign, digits, '.', exponent; checked) rounds to a finite double:
- * its digits are compared with 2^1024 - 2^970, the smallest that rounds to infinity. No strtod,
- * whose decimal point depends on the locale. */
+/* Whether the number text[0..size) (sign, digits, '.', exponent; checked) is finite in double. Its
+ * digits are compared with 2^1024 - 2^970, the smallest that rounds to infinity: no strtod, whose
+ * decimal point depends on the locale. */
 static bool is_finite_number(const char *text, size_t size) {
     static const char limit[] =
         "179769313486231580793728971405303415079934132710037826936173778980444968292764750946649"

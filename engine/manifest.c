@@ -27,10 +27,10 @@ static cs_status parse_header(const cs_model *model, const cJSON *root, cs_error
                             model->path, (long long)version[0], (long long)version[1]);
     CS_TRY(json_array(place, root, "requires", &requires, err));
     if (cJSON_GetArraySize(requires) > 0)
-        return cs_error_set(err, CS_ERROR_UNSUPPORTED, model->path, -1,
-                            "%s: the model requires the feature \"%.60s\", which this version lacks",
-                            model->path,
-                            cJSON_IsString(requires->child) ? requires->child->valuestring : "?");
+        return cs_error_set(
+            err, CS_ERROR_UNSUPPORTED, model->path, -1,
+            "%s: the model requires the feature \"%.60s\", which this version lacks", model->path,
+            cJSON_IsString(requires->child) ? requires->child->valuestring : "?");
     return CS_OK;
 }
 
@@ -206,7 +206,8 @@ static cs_status parse_model(cs_model *model, const cJSON *root, cs_error *err) 
     const cJSON *info, *item;
     CS_TRY(json_object((json_place){model->path, "manifest"}, root, "model", &info, err));
     CS_TRY(json_string(place, info, "arch", &model->architecture, err));
-    CS_TRY(json_integer(place, info, "num_classes", 1, MODEL_CLASS_LIMIT, &model->class_count, err));
+    CS_TRY(
+        json_integer(place, info, "num_classes", 1, MODEL_CLASS_LIMIT, &model->class_count, err));
     const cJSON *classes = cJSON_GetObjectItemCaseSensitive(info, "classes");
     if (!classes || cJSON_IsNull(classes))
         return CS_OK;
@@ -266,8 +267,8 @@ cs_status manifest_parse(cs_model *model, cs_error *err) {
     const cJSON *root = model->json;
     const json_place place = {model->path, "manifest"};
     if (!cJSON_IsObject(root))
-        return cs_error_set(err, CS_ERROR_FORMAT, model->path, 0,
-                            "%s: a manifest is a JSON object", model->path);
+        return cs_error_set(err, CS_ERROR_FORMAT, model->path, 0, "%s: a manifest is a JSON object",
+                            model->path);
     CS_TRY(parse_header(model, root, err));
     CS_TRY(parse_binary(model, root, err));
     CS_TRY(parse_tensors(model, root, err));

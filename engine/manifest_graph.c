@@ -79,8 +79,7 @@ static cs_status parse_attributes(json_place place, const cJSON *item, unsigned 
 
 /* Adds a parameter by the name in item[key]; `optional` allows null. */
 static cs_status add_parameter(cs_model *model, json_place place, const cJSON *item,
-                               const char *key, bool optional, cs_node_info *node,
-                               cs_error *err) {
+                               const char *key, bool optional, cs_node_info *node, cs_error *err) {
     const char *name;
     if (optional && cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(item, key)))
         return CS_OK;

@@ -5,9 +5,9 @@
 
 static cs_status expected(json_place place, const char *key, const cJSON *item, const char *what,
                           cs_error *err) {
-    return cs_error_set(err, CS_ERROR_FORMAT, place.file, -1, "%s: %s: field \"%s\" is %s; %s was expected",
-                        place.file, place.where, key, item ? "of another kind or value" : "missing",
-                        what);
+    return cs_error_set(err, CS_ERROR_FORMAT, place.file, -1,
+                        "%s: %s: field \"%s\" is %s; %s was expected", place.file, place.where, key,
+                        item ? "of another kind or value" : "missing", what);
 }
 
 static const cJSON *field(const cJSON *object, const char *key) {

@@ -68,11 +68,12 @@ static cs_status check_header(const cs_model *model, const unsigned char *header
                             "%s: the byte order mark is not that of a little-endian file",
                             model->bin_file);
     if (header_size != HEADER_SIZE || size != model->bin_size)
-        return cs_error_set(err, CS_ERROR_FORMAT, model->bin_file, 12,
-                            "%s: its header states %u header bytes and %llu in all; %d and %zu were "
-                            "expected",
-                            model->bin_file, (unsigned)header_size, (unsigned long long)size,
-                            HEADER_SIZE, model->bin_size);
+        return cs_error_set(
+            err, CS_ERROR_FORMAT, model->bin_file, 12,
+            "%s: its header states %u header bytes and %llu in all; %d and %zu were "
+            "expected",
+            model->bin_file, (unsigned)header_size, (unsigned long long)size, HEADER_SIZE,
+            model->bin_size);
     if (memcmp(header + 24, model->bin_id, 16) != 0)
         return cs_error_set(err, CS_ERROR_MISMATCH, model->bin_file, 24,
                             "%s: its identity is not the one that %s states: the two files do not "
@@ -116,8 +117,8 @@ static cs_status read_manifest(cs_model *model, const char *path, cs_error *err)
     return manifest_parse(model, err);
 }
 
-/* What both ways of opening end with, once the binary is in its place: the tensors' data, shapes and
- * parameters. */
+/* What both ways of opening end with, once the binary is in its place: the tensors' data, shapes
+ * and parameters. */
 static cs_status finish_open(cs_model *model, cs_error *err) {
     for (int i = 0; i < model->tensor_count; i++)
         model->tensors[i].data =
@@ -211,10 +212,11 @@ cs_status cs_model_verify_hash(const cs_model *model, cs_error *err) {
         const cs_tensor_info *t = &model->tensors[i];
         const uint32_t crc = cs_crc32(t->data, (size_t)t->count * sizeof *t->data);
         if (crc != model->crcs[i])
-            return cs_error_set(err, CS_ERROR_FORMAT, t->name, (int64_t)model->offsets[i],
-                                "%s: the CRC-32 of tensor %s is %08x; the manifest states %08x: the "
-                                "file was damaged after the conversion",
-                                model->bin_file, t->name, (unsigned)crc, (unsigned)model->crcs[i]);
+            return cs_error_set(
+                err, CS_ERROR_FORMAT, t->name, (int64_t)model->offsets[i],
+                "%s: the CRC-32 of tensor %s is %08x; the manifest states %08x: the "
+                "file was damaged after the conversion",
+                model->bin_file, t->name, (unsigned)crc, (unsigned)model->crcs[i]);
     }
     cs_sha256_hex(model->map, model->bin_size, hex);
     if (strcmp(hex, model->bin_sha256) != 0)

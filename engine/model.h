@@ -5,14 +5,14 @@
 #include "cnnscope.h"
 #include "layer.h"
 
-#define MODEL_NODE_LIMIT 65536
-#define MODEL_TENSOR_LIMIT 65536
-#define MODEL_NAME_LIMIT 255
-#define MODEL_MANIFEST_LIMIT (16u << 20)
-#define MODEL_JSON_DEPTH 16
-#define MODEL_CLASS_LIMIT 1000000
-#define MODEL_DIMENSION_LIMIT (1 << 24)     /* channels, kernel sizes, ... of one layer */
-#define MODEL_IMAGE_LIMIT ((int64_t)1 << 31) /* values of one image of one tensor */
+#define MODEL_NODE_LIMIT      65536
+#define MODEL_TENSOR_LIMIT    65536
+#define MODEL_NAME_LIMIT      255
+#define MODEL_MANIFEST_LIMIT  (16u << 20)
+#define MODEL_JSON_DEPTH      16
+#define MODEL_CLASS_LIMIT     1000000
+#define MODEL_DIMENSION_LIMIT (1 << 24)          /* channels, kernel sizes, ... of one layer */
+#define MODEL_IMAGE_LIMIT     ((int64_t)1 << 31) /* values of one image of one tensor */
 
 /* Names to indices: open addressing, made once. */
 typedef struct name_index {
@@ -32,7 +32,7 @@ struct cs_model {
     char *text; /* the manifest */
     size_t text_size;
     char manifest_sha256[CS_SHA256_HEX_SIZE];
-    void *json; /* its cJSON tree, which owns all strings below */
+    void *json;     /* its cJSON tree, which owns all strings below */
     char path[256]; /* the manifest's file name, for errors */
 
     const char *bin_file, *bin_sha256;

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC "\x93NUMPY"
+#define MAGIC      "\x93NUMPY"
 #define MAGIC_SIZE 6
 /* A .npy input is read whole; one of float64 of this size has 128 million values. */
-#define LARGEST_FILE ((size_t)1 << 30)
+#define LARGEST_FILE   ((size_t)1 << 30)
 #define LARGEST_HEADER 4096
 
 /* ------------------------------------------------------------------ writing -------------- */
@@ -21,14 +21,13 @@
  * 0 where it does not fit. */
 static size_t make_header(char out[256], const char *descr, const int64_t *shape, int dims) {
     char dict[200];
-    int used = snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                        descr);
+    int used =
+        snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
     for (int i = 0; i < dims && used > 0 && (size_t)used < sizeof dict; i++)
-        used += snprintf(dict + used, sizeof dict - (size_t)used, "%s%" PRId64,
-                         i == 0 ? "" : ", ", shape[i]);
+        used += snprintf(dict + used, sizeof dict - (size_t)used, "%s%" PRId64, i == 0 ? "" : ", ",
+                         shape[i]);
     if (used > 0 && (size_t)used < sizeof dict)
-        used += snprintf(dict + used, sizeof dict - (size_t)used, "%s), }",
-                         dims == 1 ? "," : "");
+        used += snprintf(dict + used, sizeof dict - (size_t)used, "%s), }", dims == 1 ? "," : "");
     if (used <= 0 || (size_t)used >= sizeof dict)
         return 0;
     size_t prefix = MAGIC_SIZE + 4, total = cs_align64(prefix + (size_t)used + 1);
@@ -80,8 +79,8 @@ static cs_status write_shaped(const char *path, const cs_tensor *t, const int64_
                               cs_error *err) {
     char *values = NULL;
     size_t size = (size_t)cs_tensor_count(t) * cs_dtype_size(t->dtype), file_size = 0;
-    char *file = make_file(t->dtype == CS_F64 ? "<f8" : "<f4", shape, dims, size, &values,
-                           &file_size);
+    char *file =
+        make_file(t->dtype == CS_F64 ? "<f8" : "<f4", shape, dims, size, &values, &file_size);
     if (file == NULL)
         return no_memory(path, size, err);
     cs_tensor_copy_nchw(t, values);

@@ -18,8 +18,8 @@ typedef struct node_packs {
 
 struct cs_params {
     const cs_model *model;
-    float *values;   /* a private copy of all tensors one after another, or NULL */
-    float **tensor;  /* private: each tensor's place in `values` */
+    float *values;  /* a private copy of all tensors one after another, or NULL */
+    float **tensor; /* private: each tensor's place in `values` */
     node_packs *packs;
     size_t packed_bytes;
     pthread_mutex_t lock;
@@ -126,9 +126,9 @@ static void pack_part(void *argument, size_t part, size_t parts) {
 }
 
 /* Makes the block; the lock is held. */
-static cs_status make_block(cs_params *p, int node, cs_shape in, const layer *kind,
-                            cs_dtype dtype, layer_pass pass, cs_pool *pool, size_t count,
-                            void **block, cs_error *err) {
+static cs_status make_block(cs_params *p, int node, cs_shape in, const layer *kind, cs_dtype dtype,
+                            layer_pass pass, cs_pool *pool, size_t count, void **block,
+                            cs_error *err) {
     const cs_node_info *info = &p->model->nodes[node];
     const size_t bytes = cs_align64(count * cs_dtype_size(dtype));
     void *memory = aligned_alloc(64, bytes);
@@ -137,7 +137,8 @@ static cs_status make_block(cs_params *p, int node, cs_shape in, const layer *ki
                             "not enough memory for the packed weights of %s (%zu bytes)",
                             info->name, bytes);
     memset(memory, 0, bytes);
-    pack_job job = {kind, {.attributes = &info->attributes, .in = in, .pass = pass, .pack = memory}};
+    pack_job job = {kind,
+                    {.attributes = &info->attributes, .in = in, .pass = pass, .pack = memory}};
     for (int i = 0; i < info->parameters; i++)
         job.call.parameter[i] = values_of(p, info->parameter[i]);
     pool_run(pool, pack_part, &job);
@@ -146,9 +147,9 @@ static cs_status make_block(cs_params *p, int node, cs_shape in, const layer *ki
     return CS_OK;
 }
 
-cs_status params_pack(cs_params *p, int node, cs_shape in, const layer *kind,
-                      layer_engine engine, cs_dtype dtype, layer_pass pass, cs_pool *pool,
-                      const void **pack, bool *finite, cs_error *err) {
+cs_status params_pack(cs_params *p, int node, cs_shape in, const layer *kind, layer_engine engine,
+                      cs_dtype dtype, layer_pass pass, cs_pool *pool, const void **pack,
+                      bool *finite, cs_error *err) {
     node_packs *packs = &p->packs[node];
     if (kind->pack_for_both)
         pass = PASS_FORWARD;

@@ -184,15 +184,16 @@ static void list_values(planner *p, block_list *list) {
     }
     for (int s = -1; s < plan->step_count; s++) {
         const int node = s < 0 ? 0 : plan->steps[s].last;
-        const bool stays = stored_anyway(p, node) ||
-                           (layer_of(p, node)->needs_output && p->passed[node]);
+        const bool stays =
+            stored_anyway(p, node) || (layer_of(p, node)->needs_output && p->passed[node]);
         const int32_t born = s + 1;
         add_block(list, &plan->value[node], value_bytes(p, node), born,
                   stays ? PLAN_END : (last_read[node] > born ? last_read[node] : born));
     }
 }
 
-/* Gates and winners: from their step to the end, for a forward may be followed by many backwards. */
+/* Gates and winners: from their step to the end, for a forward may be followed by many backwards.
+ */
 static void list_saved(planner *p, block_list *list) {
     for (int s = 0; s < p->plan->step_count; s++) {
         const plan_step *step = &p->plan->steps[s];
@@ -232,8 +233,8 @@ static size_t most_scratch(const planner *p) {
         const cs_node_info *info = &p->model->nodes[i];
         const cs_shape in = p->request->shapes[info->input[0]], out = p->request->shapes[i];
         for (int pass = 0; kind->scratch_size && pass < (p->passed[i] ? 2 : 1); pass++) {
-            const size_t size = kind->scratch_size(&info->attributes, in, out, p->request->batch,
-                                                   (layer_pass)pass);
+            const size_t size =
+                kind->scratch_size(&info->attributes, in, out, p->request->batch, (layer_pass)pass);
             most = size > most ? size : most;
         }
     }
@@ -254,7 +255,8 @@ static cs_status place_all(planner *p, block_list *list, cs_error *err) {
     plan->scratch_stride = most_scratch(p);
     plan->zeros_size = (size_t)channels * cs_dtype_size(p->request->dtype);
     add_block(list, &plan->zeros, plan->zeros_size, 0, PLAN_END);
-    add_block(list, &plan->scratch, plan->scratch_stride * (size_t)p->request->threads, 0, PLAN_END);
+    add_block(list, &plan->scratch, plan->scratch_stride * (size_t)p->request->threads, 0,
+              PLAN_END);
     CS_TRY(memory_place(list->blocks, list->count, &plan->total, err));
     for (size_t i = 0; i < list->count; i++)
         *list->target[i] = list->blocks[i].offset;

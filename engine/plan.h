@@ -1,16 +1,16 @@
 /* plan.h - how a run does its work: steps, backward operations, and where everything lies.
  *
- * Time: the input is stored at 0, step i runs at i + 1, the seed is stored behind the last step, and
- * backward operation j runs after it. A value's memory is used again once its last reader is done,
- * unless somebody watches it.
+ * Time: the input is stored at 0, step i runs at i + 1, the seed is stored behind the last step,
+ * and backward operation j runs after it. A value's memory is used again once its last reader is
+ * done, unless somebody watches it.
  */
 #ifndef CS_PLAN_H
 #define CS_PLAN_H
 
 #include "model.h"
 
-#define PLAN_NOWHERE SIZE_MAX /* no memory: not stored */
-#define PLAN_END INT32_MAX    /* lives until the run's next forward */
+#define PLAN_NOWHERE SIZE_MAX  /* no memory: not stored */
+#define PLAN_END     INT32_MAX /* lives until the run's next forward */
 
 /* What is watched of a node. A hook watches as a keep does: it ends the node's step. */
 enum { WATCH_ACTIVATION = 1, WATCH_GRADIENT = 2 };

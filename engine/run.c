@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define THREAD_LIMIT 1024
-#define BATCH_LIMIT 65536
+#define BATCH_LIMIT  65536
 
 static cs_status check_options(const cs_run_options *o, cs_error *err) {
     CS_CHECK(o->dtype == CS_F32 || o->dtype == CS_F64, CS_ERROR_ARGUMENT, "unknown element type %d",
@@ -204,9 +204,8 @@ cs_status cs_run_output(cs_run *run, cs_tensor *output, cs_error *err) {
 cs_status cs_run_activation(cs_run *run, const char *name, cs_tensor *tensor, cs_error *err) {
     int node;
     CS_TRY(cs_model_find_node(run->model, name, &node, NULL, 0, err));
-    CS_CHECK((run->watch[node] & WATCH_ACTIVATION) || node == run->model->output,
-             CS_ERROR_ARGUMENT, "the activation of \"%s\" was not kept: call cs_run_keep first",
-             name);
+    CS_CHECK((run->watch[node] & WATCH_ACTIVATION) || node == run->model->output, CS_ERROR_ARGUMENT,
+             "the activation of \"%s\" was not kept: call cs_run_keep first", name);
     return view(run, node, run->prepared ? run->plan.value[node] : 0, tensor, err);
 }
 

@@ -79,55 +79,36 @@ cs_status cs_error_set(cs_error *err, cs_status code, const char *subject, int64
 
 const char *cs_status_name(cs_status status) {
     switch (status) {
-    case CS_OK:
-        return "ok";
-    case CS_ERROR_ARGUMENT:
-        return "argument";
-    case CS_ERROR_IO:
-        return "io";
-    case CS_ERROR_FORMAT:
-        return "format";
-    case CS_ERROR_UNSUPPORTED:
-        return "unsupported";
-    case CS_ERROR_MISMATCH:
-        return "mismatch";
-    case CS_ERROR_NUMERIC:
-        return "numeric";
-    case CS_ERROR_OUTPUT:
-        return "output";
-    case CS_ERROR_LIMIT:
-        return "limit";
-    case CS_ERROR_MEMORY:
-        return "memory";
-    case CS_ERROR_STATE:
-        return "state";
-    case CS_ERROR_INTERRUPTED:
-        return "interrupted";
+    case CS_OK: return "ok";
+    case CS_ERROR_ARGUMENT: return "argument";
+    case CS_ERROR_IO: return "io";
+    case CS_ERROR_FORMAT: return "format";
+    case CS_ERROR_UNSUPPORTED: return "unsupported";
+    case CS_ERROR_MISMATCH: return "mismatch";
+    case CS_ERROR_NUMERIC: return "numeric";
+    case CS_ERROR_OUTPUT: return "output";
+    case CS_ERROR_LIMIT: return "limit";
+    case CS_ERROR_MEMORY: return "memory";
+    case CS_ERROR_STATE: return "state";
+    case CS_ERROR_INTERRUPTED: return "interrupted";
     }
     return "unknown";
 }
 
 int cs_status_exit_code(cs_status status) {
     switch (status) {
-    case CS_OK:
-        return 0;
+    case CS_OK: return 0;
     case CS_ERROR_ARGUMENT:
-    case CS_ERROR_STATE:
-        return 2;
+    case CS_ERROR_STATE: return 2;
     case CS_ERROR_IO:
     case CS_ERROR_FORMAT:
-    case CS_ERROR_UNSUPPORTED:
-        return 3;
-    case CS_ERROR_MISMATCH:
-        return 4;
-    case CS_ERROR_NUMERIC:
-        return 5;
+    case CS_ERROR_UNSUPPORTED: return 3;
+    case CS_ERROR_MISMATCH: return 4;
+    case CS_ERROR_NUMERIC: return 5;
     case CS_ERROR_OUTPUT:
     case CS_ERROR_LIMIT:
-    case CS_ERROR_MEMORY:
-        return 6;
-    case CS_ERROR_INTERRUPTED:
-        return 130;
+    case CS_ERROR_MEMORY: return 6;
+    case CS_ERROR_INTERRUPTED: return 130;
     }
     return 2;
 }

@@ -19,8 +19,7 @@ static size_t element_index(const cs_tensor *t, int64_t n, int64_t c, int64_t h,
 
 double cs_tensor_at(const cs_tensor *t, int64_t n, int64_t c, int64_t h, int64_t w) {
     size_t i = element_index(t, n, c, h, w);
-    return t->dtype == CS_F64 ? ((const double *)t->data)[i]
-                              : (double)((const float *)t->data)[i];
+    return t->dtype == CS_F64 ? ((const double *)t->data)[i] : (double)((const float *)t->data)[i];
 }
 
 void cs_tensor_set(cs_tensor *t, int64_t n, int64_t c, int64_t h, int64_t w, double value) {

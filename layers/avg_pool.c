@@ -2,8 +2,9 @@
  * torch.nn.AdaptiveAvgPool2d(1), whose window is the whole map).
  *
  * Forward:  y[n,c,oy,ox] = (sum over the window's elements inside the image, row-major) / count
- *           count = the window's size within the padded image (count_include_pad), or within the image
- * Input gradient:  dx[n,c,iy,ix] = sum over the windows that hold (iy, ix), ascending, of dy / count
+ *           count = the window's size within the padded image (count_include_pad), or within the
+ *           image
+ * Input gradient:  dx[n,c,iy,ix] = sum over the windows with (iy, ix), ascending, of dy / count
  *
  * Sums and divisions in double, rounded once.
  */
@@ -41,8 +42,8 @@ static int64_t extent(const window *w, int axis, int64_t out, int64_t in, int64_
     return w->include_pad ? padded : *end - *begin;
 }
 
-static cs_status infer_adaptive(const cs_node_attributes *a, const cs_shape *in,
-                                      const char *node, cs_shape *out, cs_error *err) {
+static cs_status infer_adaptive(const cs_node_attributes *a, const cs_shape *in, const char *node,
+                                cs_shape *out, cs_error *err) {
     (void)a, (void)node, (void)err;
     *out = (cs_shape){in->c, 1, 1};
     return CS_OK;

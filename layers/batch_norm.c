@@ -1,7 +1,7 @@
 /* batch_norm.c - batch norm in inference (torch.nn.BatchNorm2d after eval()).
  *
- * In double: s = gamma / sqrt(var + eps); scale = (T)s; shift = (T)fma(-mean, scale, beta), with the
- * rounded scale, so that scale and shift are exactly what is computed with.
+ * In double: s = gamma / sqrt(var + eps); scale = (T)s; shift = (T)fma(-mean, scale, beta), with
+ * the rounded scale, so that scale and shift are exactly what is computed with.
  *
  * Forward:         y  = fma(x, scale, shift)
  * Input gradient:  dx = dy * scale

@@ -1,13 +1,15 @@
-/* conv2d.c - 2-d convolution (torch.nn.Conv2d): any kernel, stride, padding, dilation, groups, bias.
+/* conv2d.c - convolution (torch.nn.Conv2d): any kernel, stride, padding, dilation, groups, bias.
  *
  * Forward, for output channel k of group g, channels c of that group:
  *
- *   y[n,k,oy,ox] = b[k] + sum over r, s, c of  x[n, c, oy*stride - pad + r*dil, ox*stride - pad + s*dil] * w[k,c,r,s]
+ *   y[n,k,oy,ox] = b[k] + sum over r, s, c of
+ *                  x[n, c, oy*stride - pad + r*dil, ox*stride - pad + s*dil] * w[k,c,r,s]
  *
  * Input gradient: x at (iy, ix) enters every y whose tap (r, s) lands on it, that is
  * oy = (iy + pad - r*dil) / stride where this divides without remainder and lies in the map:
  *
- *   dx[n,c,iy,ix] = sum over r, s that reach an output, over k of the group of  dy[n,k,oy,ox] * w[k,c,r,s]
+ *   dx[n,c,iy,ix] = sum over r, s that reach an output, over k of the group of
+ *                   dy[n,k,oy,ox] * w[k,c,r,s]
  *
  * Pixels of the same phase (iy mod stride, ix mod stride) are reached by the same taps, so each
  * phase is a convolution of its own over the transposed panels. The order of both sums, r, s, then
@@ -15,8 +17,8 @@
  */
 #include "layer_real.h"
 
-/* Panels: forward [groups][K/groups/16][R][S][C/groups][16], backward [groups][C/groups/16][R][S][K/groups][16];
- * then the bias, for the forward pass. */
+/* Panels: forward [groups][K/groups/16][R][S][C/groups][16], then the bias;
+ * backward [groups][C/groups/16][R][S][K/groups][16]. */
 static size_t panels_size(const cs_node_attributes *a, cs_shape in, layer_pass pass) {
     const size_t c = (size_t)(in.c / a->groups), k = (size_t)(a->out_channels / a->groups);
     const size_t taps = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
@@ -67,9 +69,9 @@ static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, co
                             (long long)a->groups);
     out->c = a->out_channels;
     out->h = NAME(window_count)(in->h, a->kernel_size[0], a->stride[0], a->padding[0],
-                                 a->dilation[0], false);
+                                a->dilation[0], false);
     out->w = NAME(window_count)(in->w, a->kernel_size[1], a->stride[1], a->padding[1],
-                                 a->dilation[1], false);
+                                a->dilation[1], false);
     if (out->h <= 0 || out->w <= 0)
         return cs_error_set(err, CS_ERROR_MISMATCH, node, -1,
                             "%s: the kernel of %lld x %lld (dilation %lld x %lld) is larger than "
@@ -207,8 +209,7 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
                 .from = call->doutput,
                 .zeros = call->zeros,
                 .panels = call->pack,
-                .panel_size =
-                    (size_t)(a->kernel_size[0] * a->kernel_size[1]) * inner * CS_PANEL,
+                .panel_size = (size_t)(a->kernel_size[0] * a->kernel_size[1]) * inner * CS_PANEL,
                 .to = call->dinput[0],
                 .add = call->add[0],
                 .scratch = call->scratch,

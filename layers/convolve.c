@@ -1,6 +1,6 @@
 /* convolve.c - the one driver behind convolution, linear and their input gradients.
  *
- *   result[n, i, j, k] = bias[k] + sum over taps t, over channels c of  from[n, y(i,t), x(j,t), c] * w[t][c][k]
+ *   result[n,i,j,k] = bias[k] + sum over taps t, channels c of  from[n,y(i,t),x(j,t),c] * w[t][c][k]
  *
  * as one chain an output, taps then channels ascending (docs/arithmetic.md). No im2col: a table of
  * pointers, one for each tap and result, leads to the channels of the source pixel; taps outside
@@ -19,7 +19,7 @@
 
 /* Results of a strip: at most 1.5 times this. Tiles of 14, 6 and 3 pixels divide it evenly, or
  * nearly. */
-#define STRIP 56
+#define STRIP       56
 #define STRIP_LIMIT (STRIP + STRIP / 2)
 
 /* What a part keeps between units: the strip's pointers and result pixels, and a tile's sums. */
@@ -51,8 +51,8 @@ static void load_strip(const NAME(convolve) *work, NAME(strip) *strip, size_t be
         for (size_t t = 0; t < work->taps; t++) {
             const int64_t y = i * work->row_step_in + work->tap_row[t];
             const int64_t x = j * work->col_step_in + work->tap_col[t];
-            const bool inside = (uint64_t)y < (uint64_t)work->source.h &&
-                                (uint64_t)x < (uint64_t)work->source.w;
+            const bool inside =
+                (uint64_t)y < (uint64_t)work->source.h && (uint64_t)x < (uint64_t)work->source.w;
             strip->source[t * STRIP_LIMIT + (q - begin)] =
                 inside ? image + (y * work->source.w + x) * work->source.c + g * channels
                        : work->zeros;
@@ -83,8 +83,9 @@ static unsigned finish(const NAME(convolve) *work, const NAME(strip) *strip, con
     return work->kernels->finish_tile(&tile);
 }
 
-/* One strip times `panels` panels: tiles as even as they come, each through the epilogue while it is
- * in cache. `k` is the first of the result channels, `left` how many the group has from there. */
+/* One strip times `panels` panels: tiles as even as they come, each through the epilogue while it
+ * is in cache. `k` is the first of the result channels, `left` how many the group has from there.
+ */
 static unsigned run_unit(const NAME(convolve) *work, NAME(strip) *strip, const REAL *panel,
                          int panels, int64_t k, int64_t left) {
     const size_t limit = (size_t)work->kernels->tile_pixels;
@@ -113,9 +114,9 @@ static unsigned run_unit(const NAME(convolve) *work, NAME(strip) *strip, const R
         work->kernels->conv_tile(&tile);
         for (int i = 0; i < panels; i++) {
             const int64_t lanes = left - i * CS_PANEL;
-            flags |= finish(work, strip, strip->acc + i * tile.pixels * CS_PANEL, begin,
-                            tile.pixels, k + i * CS_PANEL,
-                            (int)(lanes < CS_PANEL ? lanes : CS_PANEL));
+            flags |=
+                finish(work, strip, strip->acc + i * tile.pixels * CS_PANEL, begin, tile.pixels,
+                       k + i * CS_PANEL, (int)(lanes < CS_PANEL ? lanes : CS_PANEL));
         }
     }
     return flags;

@@ -4,11 +4,11 @@
  *
  *   columns[P x Q]:  columns[p][(c, r, s)] = x at tap (r, s) of pixel p, channel c; 0 outside
  *   forward          y[P x K]  = columns * W^T + b          W is PyTorch's [K x Q], used as stored
- *   input gradient   dcolumns[P x Q] = dy[P x K] * W,  then col2im: each entry is added to its pixel
+ *   input gradient   dcolumns[P x Q] = dy[P x K] * W,  then col2im: entries are added to pixels
  *
  * The products are OpenBLAS's (cblas_sgemm, cblas_dgemm), one call an image and group, on one
- * OpenBLAS thread; our threads take images and groups. It is a second opinion on every number of the
- * `direct` engine, with bits of this CPU's OpenBLAS, not the canonical ones.
+ * OpenBLAS thread; our threads take images and groups. It is a second opinion on every number of
+ * the `direct` engine, with bits of this CPU's OpenBLAS, not the canonical ones.
  */
 #include "layer_real.h"
 
@@ -145,8 +145,8 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     cs_share((size_t)(call->batch * a.groups), part, parts, &begin, &end);
     for (size_t unit = begin; unit < end; unit++) {
         const int64_t n = (int64_t)unit / a.groups, g = (int64_t)unit % a.groups;
-        const REAL *dy = (const REAL *)call->doutput + NAME(row_at)(call->out, n, 0) +
-                         (size_t)(g * outputs);
+        const REAL *dy =
+            (const REAL *)call->doutput + NAME(row_at)(call->out, n, 0) + (size_t)(g * outputs);
         BLAS_GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)pixels, (blasint)row,
                   (blasint)outputs, 1, dy, (blasint)call->out.c,
                   weight + (size_t)(g * outputs) * row, (blasint)row, 0, columns, (blasint)row);

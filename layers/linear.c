@@ -89,8 +89,8 @@ static unsigned run(const layer_call *call, bool forward_pass, size_t part, size
         .zeros = call->zeros,
         .panels = panels,
         .panel_size = (size_t)from.c * CS_PANEL,
-        .bias = forward_pass ? panels + panels_size(call->attributes, call->in, PASS_FORWARD)
-                             : NULL,
+        .bias =
+            forward_pass ? panels + panels_size(call->attributes, call->in, PASS_FORWARD) : NULL,
         .epilogue = call->epilogue,
         .to = forward_pass ? call->output : call->dinput[0],
         .add = !forward_pass && call->add[0],

@@ -2,7 +2,7 @@
  *
  * Forward:  y[n,c,oy,ox] = max over the window's elements inside the image; padding never takes
  *           part. The first element wins until a later one is greater, or is the first NaN.
- * Winner:   index iy*W + ix of that element (PyTorch's return_indices), saved when a gradient is asked for.
+ * Winner:   index iy*W + ix of that element (PyTorch's return_indices), saved for the gradient.
  * Input gradient:  dx[n,c,iy,ix] = sum over the windows that (iy, ix) won, ascending, of dy.
  */
 #include "layer_real.h"
@@ -14,7 +14,7 @@ static int64_t first_tap(int64_t start, int64_t dilation) {
     return start >= 0 ? 0 : (-start + dilation - 1) / dilation;
 }
 
-/* True where each window along an axis has a tap inside: with dilation one may step over the map. */
+/* True where each window of an axis has a tap inside: with dilation one may step over the map. */
 static bool windows_meet_map(const cs_node_attributes *a, int axis, int64_t in, int64_t out) {
     for (int64_t o = 0; o < out; o++) {
         const int64_t start = o * a->stride[axis] - a->padding[axis];
@@ -51,8 +51,8 @@ static void pool_window(const layer_call *call, int64_t n, int64_t oy, int64_t o
     bool first = true;
     for (int64_t r = first_tap(top, a->dilation[0]); r < a->kernel_size[0]; r++) {
         const int64_t iy = top + r * a->dilation[0];
-        for (int64_t s = first_tap(left, a->dilation[1]);
-             iy < call->in.h && s < a->kernel_size[1]; s++) {
+        for (int64_t s = first_tap(left, a->dilation[1]); iy < call->in.h && s < a->kernel_size[1];
+             s++) {
             const int64_t ix = left + s * a->dilation[1];
             if (ix >= call->in.w)
                 break;
@@ -72,7 +72,8 @@ static void pool_window(const layer_call *call, int64_t n, int64_t oy, int64_t o
 }
 
 /* Windows whose winner is not the only element of its value (zero left out). */
-static int64_t count_ties(const layer_call *call, int64_t n, int64_t oy, int64_t ox, const REAL *y) {
+static int64_t count_ties(const layer_call *call, int64_t n, int64_t oy, int64_t ox,
+                          const REAL *y) {
     const cs_node_attributes *a = call->attributes;
     const int64_t top = oy * a->stride[0] - a->padding[0], left = ox * a->stride[1] - a->padding[1];
     const REAL *image = (const REAL *)call->input[0] + NAME(row_at)(call->in, n, 0);

@@ -1,12 +1,12 @@
 /* registry.c - the lists of layers and of kernel tables; the only file that knows both types. */
 #include "layer.h"
 
-#define REAL float
+#define REAL          float
 #define REAL_IS_FLOAT 1
 #include "kernel.h"
 #undef REAL
 #undef REAL_IS_FLOAT
-#define REAL double
+#define REAL          double
 #define REAL_IS_FLOAT 0
 #include "kernel.h"
 
@@ -17,8 +17,11 @@
     { &layer_##name##_f32, &layer_##name##_f64 }
 
 #define LAYERS(X)                                                                                  \
-    X(input) X(conv2d) X(batch_norm) X(relu) X(max_pool2d) X(avg_pool2d) X(adaptive_avg_pool2d)    \
-    X(linear) X(add) X(flatten) X(softmax) X(shortcut_a)
+    X(input)                                                                                       \
+    X(conv2d)                                                                                      \
+    X(batch_norm)                                                                                  \
+    X(relu) X(max_pool2d) X(avg_pool2d) X(adaptive_avg_pool2d) X(linear) X(add) X(flatten)         \
+        X(softmax) X(shortcut_a)
 
 LAYERS(DECLARE)
 #define LIST_ITEM(name) LIST(name),

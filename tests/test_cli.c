@@ -26,8 +26,8 @@ static void require_text(const char *text, const char *wanted) {
     ck_assert_msg(strstr(text, wanted) != NULL, "'%s' is not in:\n%s", wanted, text);
 }
 
-static const char *const commands[] = {"convert", "init",    "info", "verify",
-                                       "predict", "explain", "dump", "demo"};
+static const char *const commands[] = {"convert", "init", "info", "verify",  "predict",
+                                       "explain", "dump", "demo", "selftest"};
 #define COMMAND_COUNT ((int)(sizeof commands / sizeof commands[0]))
 
 START_TEST(test_every_command_has_help_with_an_example) {
@@ -434,7 +434,7 @@ END_TEST
 
 START_TEST(test_example_program) {
     ck_assert_int_eq(cli_shell("%s " EXAMPLE_MODEL " layer4 > %s/map.txt",
-                               cli_built("examples/gradcam"), folder),
+                               cli_built("examples/textbook_gradcam"), folder),
                      0);
     char *text = cli_text(test_path(folder, "map.txt"));
     int lines = 0;

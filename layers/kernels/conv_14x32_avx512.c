@@ -13,43 +13,43 @@
 #define TILE_PIXELS 14
 #if REAL_IS_FLOAT
 #define TILE_PANELS 2
-#define VECTORS 1 /* registers that hold one panel */
-#define WIDTH 16  /* REALs in a register */
+#define VECTORS     1  /* registers that hold one panel */
+#define WIDTH       16 /* REALs in a register */
 typedef __m512 vector;
 typedef __mmask16 mask;
-#define LOAD(p) _mm512_loadu_ps(p)
-#define LOAD_SOME(m, p) _mm512_maskz_loadu_ps(m, p)
-#define STORE(p, v) _mm512_storeu_ps(p, v)
+#define LOAD(p)             _mm512_loadu_ps(p)
+#define LOAD_SOME(m, p)     _mm512_maskz_loadu_ps(m, p)
+#define STORE(p, v)         _mm512_storeu_ps(p, v)
 #define STORE_SOME(p, m, v) _mm512_mask_storeu_ps(p, m, v)
-#define SPREAD(x) _mm512_set1_ps(x)
-#define FMA(x, y, z) _mm512_fmadd_ps(x, y, z)
-#define ADD(x, y) _mm512_add_ps(x, y)
-#define KEEP(m, v) _mm512_maskz_mov_ps(m, v)
-#define IS_OPEN(v) _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NLE_UQ)
+#define SPREAD(x)           _mm512_set1_ps(x)
+#define FMA(x, y, z)        _mm512_fmadd_ps(x, y, z)
+#define ADD(x, y)           _mm512_add_ps(x, y)
+#define KEEP(m, v)          _mm512_maskz_mov_ps(m, v)
+#define IS_OPEN(v)          _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NLE_UQ)
 /* Not (|v| <= the largest number): infinity or NaN. */
-#define IS_BAD(v) _mm512_cmp_ps_mask(_mm512_abs_ps(v), _mm512_set1_ps(REAL_MAX), _CMP_NLE_UQ)
+#define IS_BAD(v) _mm512_cmp_ps_mask(_mm512_abs_ps(v), SPREAD(REAL_MAX), _CMP_NLE_UQ)
 #else
-#define TILE_PANELS 1
-#define VECTORS 2
-#define WIDTH 8
+#define TILE_PANELS         1
+#define VECTORS             2
+#define WIDTH               8
 typedef __m512d vector;
 typedef __mmask8 mask;
-#define LOAD(p) _mm512_loadu_pd(p)
-#define LOAD_SOME(m, p) _mm512_maskz_loadu_pd(m, p)
-#define STORE(p, v) _mm512_storeu_pd(p, v)
+#define LOAD(p)             _mm512_loadu_pd(p)
+#define LOAD_SOME(m, p)     _mm512_maskz_loadu_pd(m, p)
+#define STORE(p, v)         _mm512_storeu_pd(p, v)
 #define STORE_SOME(p, m, v) _mm512_mask_storeu_pd(p, m, v)
-#define SPREAD(x) _mm512_set1_pd(x)
-#define FMA(x, y, z) _mm512_fmadd_pd(x, y, z)
-#define ADD(x, y) _mm512_add_pd(x, y)
-#define KEEP(m, v) _mm512_maskz_mov_pd(m, v)
-#define IS_OPEN(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NLE_UQ)
-#define IS_BAD(v) _mm512_cmp_pd_mask(_mm512_abs_pd(v), _mm512_set1_pd(REAL_MAX), _CMP_NLE_UQ)
+#define SPREAD(x)           _mm512_set1_pd(x)
+#define FMA(x, y, z)        _mm512_fmadd_pd(x, y, z)
+#define ADD(x, y)           _mm512_add_pd(x, y)
+#define KEEP(m, v)          _mm512_maskz_mov_pd(m, v)
+#define IS_OPEN(v)          _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NLE_UQ)
+#define IS_BAD(v)           _mm512_cmp_pd_mask(_mm512_abs_pd(v), SPREAD(REAL_MAX), _CMP_NLE_UQ)
 #endif
 
 #define COLUMNS (TILE_PANELS * VECTORS) /* registers across one pixel of a full tile */
 
-/* With constant `pixels` and `columns` after inlining, everything inside unrolls and the sums stay in
- * registers. Column j is vector j % VECTORS of panel j / VECTORS. */
+/* With constant `pixels` and `columns` after inlining, everything inside unrolls and the sums stay
+ * in registers. Column j is vector j % VECTORS of panel j / VECTORS. */
 static inline __attribute__((always_inline)) void
 conv_tile_body(const NAME(conv_tile) *tile, const int pixels, const int columns) {
     vector sum[TILE_PIXELS][COLUMNS];
@@ -173,17 +173,17 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
         for (size_t c = 0; c < channels; c += WIDTH) {
             const size_t left = channels - c;
             const mask some = (mask)(left < WIDTH ? (1U << left) - 1 : (1U << WIDTH) - 1);
-            const vector v = ADD(FMA(LOAD_SOME(some, x + c), LOAD_SOME(some, scale + c),
-                                     LOAD_SOME(some, shift + c)),
-                                 SPREAD(0));
+            const vector v = ADD(
+                FMA(LOAD_SOME(some, x + c), LOAD_SOME(some, scale + c), LOAD_SOME(some, shift + c)),
+                SPREAD(0));
             bad |= IS_BAD(v) & some;
             STORE_SOME(out + c, some, v);
         }
     return bad ? STAGE_OWN : 0U;
 }
 
-const NAME(kernels) NAME(kernels_avx512) = {"avx512",  TILE_PIXELS, TILE_PANELS, conv_tile,
-                                            finish_tile, scale_shift};
+const NAME(kernels) NAME(kernels_avx512) = {"avx512",  TILE_PIXELS, TILE_PANELS,
+                                            conv_tile, finish_tile, scale_shift};
 
 #else
 typedef int NAME(not_for_this_cpu); /* ISO C wants something in every file */

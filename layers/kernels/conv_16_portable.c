@@ -14,7 +14,8 @@
 #define TILE_PIXELS 3
 #endif
 
-/* With a constant `pixels` after inlining, the inner loops unroll and the sums stay in registers. */
+/* With a constant `pixels` after inlining, the inner loops unroll and the sums stay in registers.
+ */
 static inline __attribute__((always_inline)) void conv_tile_body(const NAME(conv_tile) *tile,
                                                                  const int pixels) {
     lanes sum[TILE_PIXELS][PANEL_VECTORS];
@@ -98,9 +99,9 @@ static unsigned finish_tile(const NAME(finish_tile) *tile) {
         REAL *out = tile->out + pixel * tile->out_stride;
         for (int l = 0; l < KERNEL_PANEL; l++)
             v[l] = tile->acc[p * KERNEL_PANEL + l];
-        flags |= finish_pixel(tile,
-                              tile->residual ? tile->residual + pixel * tile->out_stride : NULL, v,
-                              tile->gates ? tile->gates + pixel * tile->gate_stride : NULL);
+        flags |=
+            finish_pixel(tile, tile->residual ? tile->residual + pixel * tile->out_stride : NULL, v,
+                         tile->gates ? tile->gates + pixel * tile->gate_stride : NULL);
         if (tile->add)
             for (int l = 0; l < tile->lanes; l++)
                 out[l] = (out[l] + v[l]) + 0;
@@ -124,9 +125,9 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
 }
 
 #if CS_SOFT_FMA
-const NAME(kernels) NAME(kernels_portable_nofma) = {"portable-nofma", TILE_PIXELS, 1, conv_tile,
-                                                    finish_tile, scale_shift};
+const NAME(kernels) NAME(kernels_portable_nofma) = {"portable-nofma", TILE_PIXELS, 1,
+                                                    conv_tile,        finish_tile, scale_shift};
 #else
-const NAME(kernels) NAME(kernels_portable) = {"portable", TILE_PIXELS, 1, conv_tile, finish_tile,
-                                              scale_shift};
+const NAME(kernels)
+    NAME(kernels_portable) = {"portable", TILE_PIXELS, 1, conv_tile, finish_tile, scale_shift};
 #endif

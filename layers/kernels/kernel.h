@@ -15,9 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KERNEL_PANEL 16      /* results of one pixel that are computed together */
-#define KERNEL_TILE_LIMIT 16 /* no kernel has more pixels in a tile, */
-#define KERNEL_PANELS_LIMIT 2 /* nor more panels */
+#define KERNEL_PANEL        16 /* results of one pixel that are computed together */
+#define KERNEL_TILE_LIMIT   16 /* no kernel has more pixels in a tile, */
+#define KERNEL_PANELS_LIMIT 2  /* nor more panels */
 
 /* Which stages of a fused step met NaN or infinity, as bits. */
 enum { STAGE_OWN = 1, STAGE_SCALE = 2, STAGE_ADD = 4 };
@@ -30,18 +30,19 @@ enum { STAGE_OWN = 1, STAGE_SCALE = 2, STAGE_ADD = 4 };
 #undef REAL_MAX
 #if REAL_IS_FLOAT
 #define CS_KERNEL_HAS_F32 1
-#define NAME(x) x##_f32
-#define REAL_MAX FLT_MAX
+#define NAME(x)           x##_f32
+#define REAL_MAX          FLT_MAX
 #else
 #define CS_KERNEL_HAS_F64 1
-#define NAME(x) x##_f64
-#define REAL_MAX DBL_MAX
+#define NAME(x)           x##_f64
+#define REAL_MAX          DBL_MAX
 #endif
 
 /* One tile: `panels` x `pixels` x 16 chains. For tap t and pixel p, source[t * source_stride + p]
- * points to `channels` values (a row of zeros where the tap lies outside), and panel + i * panel_size
- * + tap_panel[t] to [channels][16] weights of panel i. acc[i][p][16] = bias (16 values a panel, or +0
- * where NULL), then for t ascending, for channel ascending: acc = fma(source, weight, acc). */
+ * points to `channels` values (a row of zeros where the tap lies outside), and panel + i *
+ * panel_size
+ * + tap_panel[t] to [channels][16] weights of panel i. acc[i][p][16] = bias (16 values a panel, or
+ * +0 where NULL), then for t ascending, for channel ascending: acc = fma(source, weight, acc). */
 typedef struct NAME(conv_tile) {
     int pixels; /* 1 .. tile_pixels */
     int panels; /* 1 .. tile_panels */

@@ -1,8 +1,8 @@
 /* lanes.h - a few REALs side by side, as one value that compilers keep in a register.
  *
- * Plain C loops over an array of sums leave the array in memory (the whole network then runs at half
- * the speed), so the sums are vectors of the compiler's. Only fma needs the CPU's name for it; without
- * FMA it is soft_fma.h's, lane by lane.
+ * Plain C loops over an array of sums leave the array in memory (the whole network then runs at
+ * half the speed), so the sums are vectors of the compiler's. Only fma needs the CPU's name for it;
+ * without FMA it is soft_fma.h's, lane by lane.
  */
 #ifndef CS_LANES_H
 #define CS_LANES_H
@@ -14,7 +14,7 @@
 #else
 #define LANES_BYTES 16
 #endif
-#define LANES ((int)(LANES_BYTES / sizeof(REAL)))
+#define LANES         ((int)(LANES_BYTES / sizeof(REAL)))
 #define PANEL_VECTORS (KERNEL_PANEL / LANES) /* vectors that hold one panel */
 
 typedef REAL lanes __attribute__((vector_size(LANES_BYTES)));

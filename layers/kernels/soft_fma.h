@@ -5,8 +5,11 @@
  * float's 24 for the second rounding to be the only one (Boldo and Melquiond, "Emulation of FMA and
  * correctly rounded sums: proved algorithms using rounding to odd", 2008).
  *
- * double: the same paper's algorithm with Dekker's exact product; where a factor, the product or the
- * sum leaves the range in which that product is exact, libm's fma, which is exact everywhere.
+ * (The sign of a zero result may differ from the instruction's; nothing stores it: ground rule 3
+ * of docs/arithmetic.md.)
+ *
+ * double: the same paper's algorithm with Dekker's exact product; where a factor, the product or
+ * the sum leaves the range in which that product is exact, libm's fma, which is exact everywhere.
  */
 #ifndef CS_SOFT_FMA_H
 #define CS_SOFT_FMA_H
@@ -27,7 +30,8 @@ static inline double add_round_odd(double a, double b) {
     memcpy(&bits, &sum, sizeof bits);
     memcpy(&error_bits, &error, sizeof error_bits);
     /* An even sum with a remainder moves one step towards it: away from zero if both have the same
-     * sign, towards zero otherwise. An odd sum is already one of the two neighbours, the odd one. */
+     * sign, towards zero otherwise. An odd sum is already one of the two neighbours, the odd one.
+     */
     uint64_t inexact = (uint64_t)(error != 0) & (uint64_t)(error - error == 0);
     uint64_t step = inexact & ~bits & 1;
     uint64_t towards_zero = (bits ^ error_bits) >> 63;

@@ -1,4 +1,4 @@
-/* input.c - the network's input: y = x + (+0), so that no -0 enters.
+/* input_node.c - the network's input: y = x + (+0), so that no -0 enters.
  *
  * Its gradient is the network's input gradient; nothing follows it.
  */
