@@ -51,8 +51,7 @@ static void conv_forward(const built_node *node, const naive_tensor *x, const na
                 int64_t ix = w_ * a->stride[1] - a->padding[1] + s * a->dilation[1];
                 bool inside = iy >= 0 && iy < x->h && ix >= 0 && ix < x->w;
                 for (int64_t c = 0; c < channels; c++) {
-                    double v =
-                        inside ? *naive_at(x, n_, c_ / outputs * channels + c, iy, ix) : 0.0;
+                    double v = inside ? *naive_at(x, n_, c_ / outputs * channels + c, iy, ix) : 0.0;
                     acc = fused(v, weight_at(node, c_, c, r, s), acc, dtype);
                 }
             }
@@ -78,8 +77,8 @@ static void conv_backward(const built_node *node, const naive_tensor *dy, const 
                 if (y < 0 || y >= dy->h || x < 0 || x >= dy->w)
                     continue;
                 for (int64_t k = group * outputs; k < (group + 1) * outputs; k++)
-                    acc = fused(*naive_at(dy, n_, k, y, x),
-                                weight_at(node, k, c_ % channels, r, s), acc, dtype);
+                    acc = fused(*naive_at(dy, n_, k, y, x), weight_at(node, k, c_ % channels, r, s),
+                                acc, dtype);
             }
         store(dx, n_, c_, h_, w_, acc);
     }
@@ -343,8 +342,8 @@ void canonical_network(const random_model *net, const naive_tensor *input, const
     for (int i = count - 1; i >= 0; i--)
         for (int k = inputs_of(net, i, index) - 1; k >= 0; k--) {
             const naive_tensor *in[2] = {&values[index[0]], &values[index[1]]};
-            naive_tensor part = canonical_backward(&net->nodes[i], in, k, &values[i + 1],
-                                                   &gradients[i + 1], dtype);
+            naive_tensor part =
+                canonical_backward(&net->nodes[i], in, k, &values[i + 1], &gradients[i + 1], dtype);
             contribute(&gradients[index[k]], &part, dtype);
         }
 }

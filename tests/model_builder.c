@@ -131,12 +131,14 @@ static void write_manifest(FILE *f, const built_model *model, const char *name, 
     char identity[33], hash[CS_SHA256_HEX_SIZE];
     finish_header(w, identity);
     cs_sha256_hex(w->bin, w->bin_size, hash);
+    fprintf(
+        f,
+        "{\n  \"format\": \"cnnscope\",\n  \"version\": [1, 0],\n  \"requires\": [],\n"
+        "  \"bin\": {\"file\": \"%s.bin\", \"size\": %zu, \"sha256\": \"%s\", \"uuid\": \"%s\", "
+        "\"align\": 64, \"endian\": \"little\"},\n",
+        name, w->bin_size, hash, identity);
     fprintf(f,
-            "{\n  \"format\": \"cnnscope\",\n  \"version\": [1, 0],\n  \"requires\": [],\n"
-            "  \"bin\": {\"file\": \"%s.bin\", \"size\": %zu, \"sha256\": \"%s\", \"uuid\": \"%s\", "
-            "\"align\": 64, \"endian\": \"little\"},\n",
-            name, w->bin_size, hash, identity);
-    fprintf(f, "  \"model\": {\"arch\": \"test\", \"num_classes\": %" PRId64 ", \"classes\": null},\n",
+            "  \"model\": {\"arch\": \"test\", \"num_classes\": %" PRId64 ", \"classes\": null},\n",
             model->classes);
     fprintf(f,
             "  \"input\": {\"channels\": %" PRId64 ", \"height\": %" PRId64 ", \"width\": %" PRId64
@@ -150,11 +152,13 @@ static void write_manifest(FILE *f, const built_model *model, const char *name, 
     fprintf(f, "], \"assumed\": []},\n  \"graph\": [%s\n  ],\n  \"output\": \"%s\",\n", graph,
             model->output);
     fprintf(f, "  \"tensors\": [%s\n  ],\n", tensors);
-    fprintf(f, "  \"source\": {\"file\": \"none\", \"sha256\": \"%s\", \"format\": \"test\", "
-               "\"key\": \"\", \"strip\": \"\", \"dropped\": [], \"opaque_globals\": []},\n",
+    fprintf(f,
+            "  \"source\": {\"file\": \"none\", \"sha256\": \"%s\", \"format\": \"test\", "
+            "\"key\": \"\", \"strip\": \"\", \"dropped\": [], \"opaque_globals\": []},\n",
             hash);
-    fprintf(f, "  \"converter\": {\"name\": \"cnnscope\", \"version\": \"%s\"},\n"
-               "  \"golden\": null\n}\n",
+    fprintf(f,
+            "  \"converter\": {\"name\": \"cnnscope\", \"version\": \"%s\"},\n"
+            "  \"golden\": null\n}\n",
             CNNSCOPE_VERSION);
 }
 

@@ -30,13 +30,13 @@ double *naive_at(const naive_tensor *t, int64_t n, int64_t c, int64_t h, int64_t
 
 naive_tensor naive_from(const cs_tensor *t) {
     naive_tensor out = naive_make(t->n, t->c, t->h, t->w);
-    EACH(&out) *naive_at(&out, n_, c_, h_, w_) = cs_tensor_at(t, n_, c_, h_, w_);
+    EACH(&out) * naive_at(&out, n_, c_, h_, w_) = cs_tensor_at(t, n_, c_, h_, w_);
     return out;
 }
 
 naive_tensor naive_absolute(const naive_tensor *t) {
     naive_tensor out = naive_make(t->n, t->c, t->h, t->w);
-    EACH(t) *naive_at(&out, n_, c_, h_, w_) = fabs(*naive_at(t, n_, c_, h_, w_));
+    EACH(t) * naive_at(&out, n_, c_, h_, w_) = fabs(*naive_at(t, n_, c_, h_, w_));
     return out;
 }
 
@@ -65,21 +65,22 @@ static void convolve(const built_node *node, const naive_tensor *x, const naive_
     const cs_node_attributes *a = &node->attributes;
     int64_t group_in = x->c / a->groups, group_out = y->c / a->groups;
     int64_t kernel_h = a->kernel_size[0], kernel_w = a->kernel_size[1];
-    EACH(y) for (int64_t c = 0; c < group_in; c++) for (int64_t r = 0; r < kernel_h; r++)
-        for (int64_t s = 0; s < kernel_w; s++) {
-            int64_t iy = h_ * a->stride[0] - a->padding[0] + r * a->dilation[0];
-            int64_t ix = w_ * a->stride[1] - a->padding[1] + s * a->dilation[1];
-            if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
-                continue;
-            double w = take((double)node->weight[((c_ * group_in + c) * kernel_h + r) * kernel_w + s],
-                            absolute);
-            double *outside = naive_at(y, n_, c_, h_, w_);
-            double *inside = naive_at(x, n_, c_ / group_out * group_in + c, iy, ix);
-            if (gradient)
-                *inside += *outside * w;
-            else
-                *outside += *inside * w;
-        }
+    EACH(y)
+    for (int64_t c = 0; c < group_in; c++) for (int64_t r = 0; r < kernel_h;
+                                                r++) for (int64_t s = 0; s < kernel_w; s++) {
+        int64_t iy = h_ * a->stride[0] - a->padding[0] + r * a->dilation[0];
+        int64_t ix = w_ * a->stride[1] - a->padding[1] + s * a->dilation[1];
+        if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
+            continue;
+        double w = take((double)node->weight[((c_ * group_in + c) * kernel_h + r) * kernel_w + s],
+                        absolute);
+        double *outside = naive_at(y, n_, c_, h_, w_);
+        double *inside = naive_at(x, n_, c_ / group_out * group_in + c, iy, ix);
+        if (gradient)
+            *inside += *outside * w;
+        else
+            *outside += *inside * w;
+    }
 }
 
 static naive_tensor conv_forward(const built_node *node, const naive_tensor *x, bool absolute) {
@@ -87,7 +88,7 @@ static naive_tensor conv_forward(const built_node *node, const naive_tensor *x, 
     naive_tensor y =
         naive_make(x->n, a->out_channels, window_count(a, x->h, 0), window_count(a, x->w, 1));
     if (node->bias != NULL)
-        EACH(&y) *naive_at(&y, n_, c_, h_, w_) = take((double)node->bias[c_], absolute);
+        EACH(&y) * naive_at(&y, n_, c_, h_, w_) = take((double)node->bias[c_], absolute);
     convolve(node, x, &y, false, absolute);
     return y;
 }
@@ -100,7 +101,8 @@ static naive_tensor linear_forward(const built_node *node, const naive_tensor *x
     EACH(&y) {
         double sum = node->bias == NULL ? 0 : take((double)node->bias[c_], absolute);
         for (int64_t i = 0; i < features; i++)
-            sum += x->v[n_ * features + i] * take((double)node->weight[c_ * features + i], absolute);
+            sum +=
+                x->v[n_ * features + i] * take((double)node->weight[c_ * features + i], absolute);
         *naive_at(&y, n_, c_, 0, 0) = sum;
     }
     return y;
@@ -109,9 +111,9 @@ static naive_tensor linear_forward(const built_node *node, const naive_tensor *x
 static void linear_backward(const built_node *node, const naive_tensor *dy, naive_tensor *dx,
                             bool absolute) {
     int64_t features = dx->c * dx->h * dx->w;
-    EACH(dy) for (int64_t i = 0; i < features; i++)
-        dx->v[n_ * features + i] += *naive_at(dy, n_, c_, 0, 0) *
-                                    take((double)node->weight[c_ * features + i], absolute);
+    EACH(dy)
+    for (int64_t i = 0; i < features; i++) dx->v[n_ * features + i] +=
+        *naive_at(dy, n_, c_, 0, 0) * take((double)node->weight[c_ * features + i], absolute);
 }
 
 /* ------------------------------------------------------------------ batch norm ----------- */
@@ -234,9 +236,9 @@ static naive_tensor shortcut_forward(const built_node *node, const naive_tensor 
                                 (x->h + a->stride[0] - 1) / a->stride[0],
                                 (x->w + a->stride[1] - 1) / a->stride[1]);
     for (int64_t c = 0; c < x->c; c++)
-        EACH(&y) if (c_ == c + a->pad_channels[0])
-            *naive_at(&y, n_, c_, h_, w_) =
-                *naive_at(x, n_, c, h_ * a->stride[0], w_ * a->stride[1]);
+        EACH(&y)
+            if (c_ == c + a->pad_channels[0]) * naive_at(&y, n_, c_, h_, w_) =
+            *naive_at(x, n_, c, h_ * a->stride[0], w_ * a->stride[1]);
     return y;
 }
 
@@ -303,9 +305,10 @@ naive_tensor naive_backward(const built_node *node, const naive_tensor *const in
     } else if (is_op(node, "flatten")) {
         memcpy(dx.v, dy->v, (size_t)(x->n * x->c * x->h * x->w) * sizeof(double));
     } else if (is_op(node, "shortcut_a")) {
-        EACH(dy) if (c_ >= a->pad_channels[0] && c_ < a->pad_channels[0] + x->c)
-            *naive_at(&dx, n_, c_ - a->pad_channels[0], h_ * a->stride[0], w_ * a->stride[1]) =
-                *naive_at(dy, n_, c_, h_, w_);
+        EACH(dy)
+            if (c_ >= a->pad_channels[0] && c_ < a->pad_channels[0] + x->c) *
+            naive_at(&dx, n_, c_ - a->pad_channels[0], h_ * a->stride[0], w_ * a->stride[1]) =
+            *naive_at(dy, n_, c_, h_, w_);
     } else {
         EACH(x) {
             double value = *naive_at(dy, n_, c_, h_, w_);

@@ -109,8 +109,8 @@ static const char *add_residual(random_model *net, const char *in) {
     } else if (kind == 2) {
         built_node *node = append(net, "shortcut_a", in, NULL);
         int64_t before = choose(net, out - channels + 1);
-        node->attributes = (cs_node_attributes){
-            .stride = {stride, stride}, .pad_channels = {before, out - channels - before}};
+        node->attributes = (cs_node_attributes){.stride = {stride, stride},
+                                                .pad_channels = {before, out - channels - before}};
         net->channels[net->model.count] = out;
         side = node->name;
     }
@@ -134,8 +134,8 @@ void random_model_make(random_model *net, uint64_t seed) {
     net->model.height = 6 + choose(net, 10);
     net->model.width = 6 + choose(net, 10);
     net->channels[0] = net->model.channels;
-    const char *at = add_conv(net, "input", 4 + choose(net, 16), 1 + 2 * choose(net, 3),
-                              1 + choose(net, 2));
+    const char *at =
+        add_conv(net, "input", 4 + choose(net, 16), 1 + 2 * choose(net, 3), 1 + choose(net, 2));
     if (choose(net, 2) == 0)
         at = add_norm(net, at);
     if (choose(net, 4) != 0)
@@ -144,8 +144,9 @@ void random_model_make(random_model *net, uint64_t seed) {
         at = add_pool(net, at, false);
     for (int64_t blocks = 2 + choose(net, 3); blocks > 0; blocks--) {
         int64_t kind = choose(net, 6);
-        at = kind == 0 ? add_triple(net, at) : kind == 1 ? add_pool(net, at, true)
-                                                         : add_residual(net, at);
+        at = kind == 0   ? add_triple(net, at)
+             : kind == 1 ? add_pool(net, at, true)
+                         : add_residual(net, at);
     }
     at = add_plain(net, "adaptive_avg_pool2d", at, NULL);
     at = add_plain(net, "flatten", at, NULL);

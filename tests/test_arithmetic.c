@@ -43,8 +43,9 @@ static long double worst_exp(double low, double high, int count, double *where) 
 static int points(void) { return test_long() ? 20000000 : 400000; }
 
 START_TEST(exp_is_within_one_ulp) {
-    static const double ranges[][2] = {{-1, 1},     {-20, 20},      {-708, 709.78}, {-745.2, -708},
-                                       {-1e-8, 1e-8}, {-0.35, -0.34}, {0.34, 0.35},   {700, 709.78}};
+    static const double ranges[][2] = {{-1, 1},        {-20, 20},     {-708, 709.78},
+                                       {-745.2, -708}, {-1e-8, 1e-8}, {-0.35, -0.34},
+                                       {0.34, 0.35},   {700, 709.78}};
     for (size_t i = 0; HAVE_REFERENCE && i < sizeof ranges / sizeof ranges[0]; i++) {
         double where = 0;
         long double worst = worst_exp(ranges[i][0], ranges[i][1], points(), &where);
@@ -102,8 +103,8 @@ START_TEST(bits_are_the_published_ones) {
     for (int i = 0; i < 200000; i++) {
         double u = cs_random_uniform(&random);
         results[2 * i] = cs_exp(1455.0 * u - 745.5);
-        results[2 * i + 1] = cs_log(double_of((cs_random_next(&random) >> 1) %
-                                              UINT64_C(0x7FF0000000000000)));
+        results[2 * i + 1] =
+            cs_log(double_of((cs_random_next(&random) >> 1) % UINT64_C(0x7FF0000000000000)));
     }
     char hash[CS_SHA256_HEX_SIZE];
     cs_sha256_hex(results, sizeof results, hash);

@@ -133,7 +133,8 @@ START_TEST(tensor_hash_writes_every_nan_alike) {
     cs_error err;
     char first[CS_SHA256_HEX_SIZE], second[CS_SHA256_HEX_SIZE], third[CS_SHA256_HEX_SIZE];
     uint32_t quiet[2] = {0x7FC00000u, 0x3F800000u}, other[2] = {0xFFC00123u, 0x3F800000u};
-    uint64_t wide[1] = {UINT64_C(0x7FF8000000000000)}, wide_other[1] = {UINT64_C(0xFFF8000000000001)};
+    uint64_t wide[1] = {UINT64_C(0x7FF8000000000000)},
+             wide_other[1] = {UINT64_C(0xFFF8000000000001)};
     cs_tensor t = {CS_F32, 1, 2, 1, 1, quiet}, u = {CS_F32, 1, 2, 1, 1, other};
     REQUIRE_OK(cs_tensor_sha256(&t, first, &err), err);
     REQUIRE_OK(cs_tensor_sha256(&u, second, &err), err);

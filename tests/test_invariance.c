@@ -58,8 +58,7 @@ typedef struct scene {
 static cs_tensor images_of(const cs_tensor *t, int64_t first, int64_t count) {
     cs_tensor view = *t;
     view.n = count;
-    view.data = (char *)t->data +
-                (size_t)(first * t->c * t->h * t->w) * cs_dtype_size(t->dtype);
+    view.data = (char *)t->data + (size_t)(first * t->c * t->h * t->w) * cs_dtype_size(t->dtype);
     return view;
 }
 
@@ -140,8 +139,8 @@ static void check_images_alone(const scene *s, const results *reference) {
     for (int64_t n = 0; n < IMAGES; n++) {
         char what[40];
         cs_tensor input = images_of(&s->input, n, 1), seed = images_of(&s->seed, n, 1);
-        results alone, part = {images_of(&reference->output, n, 1),
-                               images_of(&reference->gradient, n, 1)};
+        results alone,
+            part = {images_of(&reference->output, n, 1), images_of(&reference->gradient, n, 1)};
         pass(run, &input, &seed, &alone);
         snprintf(what, sizeof what, "image %d alone", (int)n);
         require_equal(s, what, &alone, &part);
@@ -337,8 +336,13 @@ static void name_overflowing(int which, bool keep_all, cs_isa isa, const char *w
         nodes[1].bias = &big;
         nodes[1].weight = &zero;
     }
-    built_model small = {.channels = 1, .height = 2, .width = 3, .nodes = nodes, .count = 6,
-                         .output = "f", .classes = 1};
+    built_model small = {.channels = 1,
+                         .height = 2,
+                         .width = 3,
+                         .nodes = nodes,
+                         .count = 6,
+                         .output = "f",
+                         .classes = 1};
     cs_model *model = built_model_open(&small);
     cs_run *run = NULL;
     cs_run_options options = CS_RUN_OPTIONS_DEFAULT;
@@ -376,11 +380,16 @@ END_TEST
 START_TEST(weights_that_are_not_finite_are_named) {
     cs_error err;
     float weights[2] = {1, (float)NAN};
-    built_node node = {.name = "fc", .op = "linear", .inputs = {"input"}, .in_channels = 1,
-                       .weight = weights};
+    built_node node = {
+        .name = "fc", .op = "linear", .inputs = {"input"}, .in_channels = 1, .weight = weights};
     node.attributes.out_channels = 2;
-    built_model small = {.channels = 1, .height = 1, .width = 1, .nodes = &node, .count = 1,
-                         .output = "fc", .classes = 2};
+    built_model small = {.channels = 1,
+                         .height = 1,
+                         .width = 1,
+                         .nodes = &node,
+                         .count = 1,
+                         .output = "fc",
+                         .classes = 2};
     cs_model *model = built_model_open(&small);
     cs_run *run = NULL;
     cs_run_options options = CS_RUN_OPTIONS_DEFAULT;

@@ -174,10 +174,11 @@ START_TEST(invalid_texts_are_refused_at_their_byte) {
 }
 END_TEST
 
-/* Every prefix of a text that uses all of the syntax is refused, and none is read beyond its end. */
+/* Every prefix of a text that uses all of the syntax is refused; none is read beyond its end. */
 START_TEST(every_truncation_is_refused) {
-    static const char text[] = "{\"a\":[1,-2.5e+3,true,false,null,\"\\u00e9\\ud83d\\ude00\xc3\xa9\"],"
-                               "\"b\":{\"c\":{},\"d\":[]}}";
+    static const char text[] =
+        "{\"a\":[1,-2.5e+3,true,false,null,\"\\u00e9\\ud83d\\ude00\xc3\xa9\"],"
+        "\"b\":{\"c\":{},\"d\":[]}}";
     cs_error err;
     ck_assert_int_eq(check(text, sizeof text - 1, &err), CS_OK);
     for (size_t size = 0; size < sizeof text - 1; size++)
@@ -227,8 +228,8 @@ START_TEST(depth_is_exact) {
 END_TEST
 
 /* The checker decides without strtod (whose decimal point depends on the locale); here, in the C
- * locale, strtod is the reference: numbers of hundreds of digits around 2^1024 - 2^970, the smallest
- * that rounds to infinity. */
+ * locale, strtod is the reference: numbers of hundreds of digits around 2^1024 - 2^970, from where
+ * on they round to infinity. */
 START_TEST(overflow_is_decided_as_strtod_does) {
     static const char limit[] =
         "179769313486231580793728971405303415079934132710037826936173778980444968292764750946649"

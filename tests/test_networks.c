@@ -20,22 +20,24 @@ static void compare(const cs_tensor *got, const naive_tensor *truth, double boun
                 for (int64_t w = 0; w < got->w; w++) {
                     double value = cs_tensor_at(got, n, c, h, w);
                     double wanted = *naive_at(truth, n, c, h, w);
-                    ck_assert_msg(fabs(value - wanted) <= bound * largest,
-                                  "%s at [%lld, %lld, %lld, %lld] is %.17g, expected %.17g (largest "
-                                  "%.3g)",
-                                  what, (long long)n, (long long)c, (long long)h, (long long)w,
-                                  value, wanted, largest);
+                    ck_assert_msg(
+                        fabs(value - wanted) <= bound * largest,
+                        "%s at [%lld, %lld, %lld, %lld] is %.17g, expected %.17g (largest "
+                        "%.3g)",
+                        what, (long long)n, (long long)c, (long long)h, (long long)w, value, wanted,
+                        largest);
                 }
 }
 
 /* A run of two images with everything kept, forward and backward done. NULL without the engine. */
-static cs_run *start(const random_model *net, cs_model *model, cs_engine engine, cs_dtype dtype,
-                     cs_tensor *input, cs_tensor *seed) {
+static cs_run *start(const random_model *net, cs_model *model, cs_engine engine, cs_isa isa,
+                     cs_dtype dtype, cs_tensor *input, cs_tensor *seed) {
     cs_error err;
     cs_run *run = NULL;
     cs_run_options options = CS_RUN_OPTIONS_DEFAULT;
     options.dtype = dtype;
     options.engine = engine;
+    options.isa = isa;
     options.threads = 2;
     options.max_batch = 2;
     if (cs_run_create(model, &options, &run, &err) == CS_ERROR_UNSUPPORTED)
@@ -82,14 +84,14 @@ static void check_all(const random_model *net, cs_model *model, cs_run *run,
 
 /* In float64 gates and winners are the naive ones: without exact ties rounding does not move them,
  * and exact zeros and ties are exact in both. */
-static void check_network(const random_model *net, cs_model *model, cs_engine engine,
+static void check_network(const random_model *net, cs_model *model, cs_engine engine, cs_isa isa,
                           cs_dtype dtype, int number) {
     cs_tensor input, seed;
     naive_tensor values[RANDOM_NODES], gradients[RANDOM_NODES];
     char line[64];
-    snprintf(line, sizeof line, "network %d, %s %s", number,
-             engine == CS_ENGINE_GEMM ? "gemm" : "direct", cs_dtype_name(dtype));
-    cs_run *run = start(net, model, engine, dtype, &input, &seed);
+    snprintf(line, sizeof line, "network %d, %s %s %s", number,
+             engine == CS_ENGINE_GEMM ? "gemm" : "direct", cs_isa_name(isa), cs_dtype_name(dtype));
+    cs_run *run = start(net, model, engine, isa, dtype, &input, &seed);
     if (run == NULL)
         return;
     naive_tensor x = naive_from(&input), dy = naive_from(&seed);
@@ -117,9 +119,13 @@ START_TEST(network_is_the_naive_and_canonical_one) {
     static random_model net;
     random_model_make(&net, (uint64_t)_i);
     cs_model *model = built_model_open(&net.model);
-    check_network(&net, model, CS_ENGINE_DIRECT, CS_F32, _i);
-    check_network(&net, model, CS_ENGINE_DIRECT, CS_F64, _i);
-    check_network(&net, model, CS_ENGINE_GEMM, CS_F64, _i);
+    for (int isa = CS_ISA_PORTABLE_NOFMA; isa <= CS_ISA_LAST; isa++) {
+        if (!cs_isa_available((cs_isa)isa))
+            continue;
+        check_network(&net, model, CS_ENGINE_DIRECT, (cs_isa)isa, CS_F32, _i);
+        check_network(&net, model, CS_ENGINE_DIRECT, (cs_isa)isa, CS_F64, _i);
+    }
+    check_network(&net, model, CS_ENGINE_GEMM, CS_ISA_AUTO, CS_F64, _i);
     cs_model_free(model);
     random_model_free(&net);
 }
@@ -129,7 +135,7 @@ Suite *suite_networks(void);
 Suite *suite_networks(void) {
     Suite *suite = suite_create("networks");
     TCase *tests = tcase_create("random networks");
-    tcase_add_loop_test(tests, network_is_the_naive_and_canonical_one, 0, test_long() ? 2000 : 100);
+    tcase_add_loop_test(tests, network_is_the_naive_and_canonical_one, 0, test_long() ? 1000 : 60);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -1,5 +1,6 @@
-/* test_soft_fma.c - fma without the instruction against libm's, which is exact: random numbers do not
- * reach the hard cases, so these are built: sums within a hair of the middle between two neighbours.
+/* test_soft_fma.c - fma without the instruction against libm's, which is exact. Random numbers do
+ * not reach the hard cases, sums within a hair of the middle between two neighbours: those are
+ * built.
  */
 #include "test_support.h"
 
@@ -8,10 +9,10 @@
 #include <string.h>
 
 /* The header gives one type at a time; here it is taken twice, under two names. */
-#define CS_SOFT_FMA 1
-#define REAL float
+#define CS_SOFT_FMA   1
+#define REAL          float
 #define REAL_IS_FLOAT 1
-#define fused fused_f32
+#define fused         fused_f32
 #define add_round_odd add_round_odd_f32
 #include "soft_fma.h"
 #undef CS_SOFT_FMA_H
@@ -19,9 +20,9 @@
 #undef REAL_IS_FLOAT
 #undef fused
 #undef add_round_odd
-#define REAL double
+#define REAL          double
 #define REAL_IS_FLOAT 0
-#define fused fused_f64
+#define fused         fused_f64
 #define add_round_odd add_round_odd_f64
 #include "soft_fma.h"
 
@@ -34,15 +35,14 @@ static int64_t choose(int64_t below) {
 /* The sign of a zero may differ: no step stores a -0. */
 static void check_f32(float x, float y, float z) {
     float got = fused_f32(x, y, z), wanted = fmaf(x, y, z);
-    ck_assert_msg(got == wanted || test_ulps_f32(got, wanted) == 0,
-                  "fma(%a, %a, %a) is %a, not %a", (double)x, (double)y, (double)z, (double)got,
-                  (double)wanted);
+    ck_assert_msg(got == wanted || test_ulps_f32(got, wanted) == 0, "fma(%a, %a, %a) is %a, not %a",
+                  (double)x, (double)y, (double)z, (double)got, (double)wanted);
 }
 
 static void check_f64(double x, double y, double z) {
     double got = fused_f64(x, y, z), wanted = fma(x, y, z);
-    ck_assert_msg(got == wanted || test_ulps_f64(got, wanted) == 0,
-                  "fma(%a, %a, %a) is %a, not %a", x, y, z, got, wanted);
+    ck_assert_msg(got == wanted || test_ulps_f64(got, wanted) == 0, "fma(%a, %a, %a) is %a, not %a",
+                  x, y, z, got, wanted);
 }
 
 static int tries(void) { return test_long() ? 30000000 : 1000000; }
@@ -67,12 +67,10 @@ START_TEST(any_bits_at_all) {
 END_TEST
 
 /* A factor near 1: (1 + i*step) * (1 - j*step) is 1 minus little, or exactly 1. */
-static double near_one(int digits) {
-    return 1.0 + ldexp((double)(choose(17) - 8), -digits);
-}
+static double near_one(int digits) { return 1.0 + ldexp((double)(choose(17) - 8), -digits); }
 
-/* z has all its digits; x*y is half of its last digit, give or take a hair: whether the sum goes up or
- * down depends on digits far below those that a double keeps. */
+/* z has all its digits; x*y is half of its last digit, give or take a hair: whether the sum goes up
+ * or down depends on digits far below those that a double keeps. */
 START_TEST(sums_at_the_middle_between_neighbours) {
     source = (cs_random){2};
     for (int i = 0; i < tries(); i++) {
@@ -113,10 +111,26 @@ START_TEST(subnormal_results_and_cancellation) {
 END_TEST
 
 START_TEST(special_values) {
-    const double values[] = {0.0, -0.0, 1.0, -1.0, HUGE_VAL, -HUGE_VAL, (double)NAN, 0x1p-149,
-                             -0x1p-149, 0x1p-126, 0x1.fffffep127, -0x1.fffffep127, 0x1p-1074,
-                             -0x1p-1074, 0x1p-1022, 0x1.fffffffffffffp1023, 0x1p-400, 0x1p400,
-                             0x1.000002p0, 0x1.fffffffffffffp399};
+    const double values[] = {0.0,
+                             -0.0,
+                             1.0,
+                             -1.0,
+                             HUGE_VAL,
+                             -HUGE_VAL,
+                             (double)NAN,
+                             0x1p-149,
+                             -0x1p-149,
+                             0x1p-126,
+                             0x1.fffffep127,
+                             -0x1.fffffep127,
+                             0x1p-1074,
+                             -0x1p-1074,
+                             0x1p-1022,
+                             0x1.fffffffffffffp1023,
+                             0x1p-400,
+                             0x1p400,
+                             0x1.000002p0,
+                             0x1.fffffffffffffp399};
     const size_t count = sizeof values / sizeof values[0];
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < count; j++)

@@ -43,7 +43,7 @@ START_TEST(control_characters_are_visible) {
         {"\x7f", "\\x7f"},
         {"\xc2\x9b"
          "31m",
-         "\\xc2\\x9b31m"},                          /* C1's CSI */
+         "\\xc2\\x9b31m"},                         /* C1's CSI */
         {"\xe2\x80\xaegnp", "\\xe2\\x80\\xaegnp"}, /* right-to-left override */
         {"\xff\xfe", "\\xff\\xfe"},
         {"\xc3\xa9\xe3\x81\x82", "\xc3\xa9\xe3\x81\x82"}, /* é and あ stay */

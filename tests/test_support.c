@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define PATH_SIZE 4096
-#define PATHS 8
+#define PATHS     8
 
 static char temp_root[PATH_SIZE];
 
@@ -103,14 +103,13 @@ uint64_t test_ulps_f64(double a, double b) {
 
 void test_tensors_equal(const cs_tensor *got, const cs_tensor *wanted, const char *what) {
     ck_assert_msg(got->dtype == wanted->dtype, "%s: types differ", what);
-    ck_assert_msg(got->n == wanted->n && got->c == wanted->c && got->h == wanted->h &&
-                      got->w == wanted->w,
-                  "%s: shape %lld x %lld x %lld x %lld, expected %lld x %lld x %lld x %lld", what,
-                  (long long)got->n, (long long)got->c, (long long)got->h, (long long)got->w,
-                  (long long)wanted->n, (long long)wanted->c, (long long)wanted->h,
-                  (long long)wanted->w);
-    if (memcmp(got->data, wanted->data,
-               (size_t)cs_tensor_count(got) * cs_dtype_size(got->dtype)) == 0)
+    ck_assert_msg(
+        got->n == wanted->n && got->c == wanted->c && got->h == wanted->h && got->w == wanted->w,
+        "%s: shape %lld x %lld x %lld x %lld, expected %lld x %lld x %lld x %lld", what,
+        (long long)got->n, (long long)got->c, (long long)got->h, (long long)got->w,
+        (long long)wanted->n, (long long)wanted->c, (long long)wanted->h, (long long)wanted->w);
+    if (memcmp(got->data, wanted->data, (size_t)cs_tensor_count(got) * cs_dtype_size(got->dtype)) ==
+        0)
         return;
     for (int64_t n = 0; n < got->n; n++)
         for (int64_t c = 0; c < got->c; c++)

@@ -20,15 +20,17 @@ END_TEST
 
 /* Shapes around the tile of the transposition, in both types and directions. */
 START_TEST(nchw_copies_go_there_and_back) {
-    static const int64_t shapes[][4] = {{1, 1, 1, 1},  {2, 3, 4, 5},   {1, 17, 31, 1}, {3, 1, 33, 3},
-                                        {1, 64, 8, 8}, {2, 5, 1, 100}, {1, 2048, 1, 1}, {0, 3, 2, 2}};
+    static const int64_t shapes[][4] = {{1, 1, 1, 1},    {2, 3, 4, 5},  {1, 17, 31, 1},
+                                        {3, 1, 33, 3},   {1, 64, 8, 8}, {2, 5, 1, 100},
+                                        {1, 2048, 1, 1}, {0, 3, 2, 2}};
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
         for (int dtype = CS_F32; dtype <= CS_F64; dtype++) {
             cs_error err;
             cs_tensor t, back;
             const int64_t *d = shapes[s];
             REQUIRE_OK(cs_tensor_allocate(&t, (cs_dtype)dtype, d[0], d[1], d[2], d[3], &err), err);
-            REQUIRE_OK(cs_tensor_allocate(&back, (cs_dtype)dtype, d[0], d[1], d[2], d[3], &err), err);
+            REQUIRE_OK(cs_tensor_allocate(&back, (cs_dtype)dtype, d[0], d[1], d[2], d[3], &err),
+                       err);
             cs_random random = {s};
             cs_random_fill_input(&random, &t);
             double *flat = calloc((size_t)cs_tensor_count(&t) + 1, sizeof *flat);
