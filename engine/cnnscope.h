@@ -261,6 +261,17 @@ typedef struct cs_run_memory {
 } cs_run_memory;
 cs_run_memory cs_run_memory_used(const cs_run *run);
 
+/* A step of the plan: a node and those behind it that are computed with it, and how long it took in
+ * the last forward. Names live as long as the model. The index must be in range; valid while the run
+ * is prepared. */
+typedef struct cs_step_info {
+    const char *first, *last;
+    int first_node, last_node;
+    double seconds;
+} cs_step_info;
+int cs_run_step_count(const cs_run *run);
+cs_step_info cs_run_step(const cs_run *run, int index);
+
 /* The number of threads and the instruction set in use. */
 int cs_run_threads(const cs_run *run);
 cs_isa cs_run_isa(const cs_run *run);

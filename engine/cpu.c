@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -51,6 +52,12 @@ bool cpu_has_fma(void) { return false; }
 bool cpu_has_avx512(void) { return false; }
 
 #endif
+
+double cpu_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
 
 int cpu_count(void) {
     cpu_set_t set;

@@ -4,6 +4,7 @@
  * stands in memory between two steps: that is where a hook is called.
  */
 #include "run_state.h"
+#include "cpu.h"
 
 #include <string.h>
 
@@ -118,8 +119,12 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
     if (execute(&job) & LAYER_OWN)
         note_bad(run, 0);
 
-    for (int i = 0; i < run->plan.step_count; i++)
-        run_step(run, &run->plan.steps[i]);
+    for (int i = 0; i < run->plan.step_count; i++) {
+        plan_step *step = &run->plan.steps[i];
+        const double begin = cpu_seconds();
+        run_step(run, step);
+        step->seconds = cpu_seconds() - begin;
+    }
     return CS_OK;
 }
 

@@ -69,7 +69,7 @@ static void make_steps(planner *p) {
     for (int i = 1; i < p->model->node_count; i++) {
         if (p->absorbed[i])
             continue;
-        plan_step step = {i, -1, -1, -1, i, -1};
+        plan_step step = {i, -1, -1, -1, i, -1, 0};
         while (layer_of(p, i)->has_epilogue && absorb_next(p, &step))
             ;
         p->plan->steps[p->plan->step_count++] = step;

@@ -20,6 +20,7 @@ typedef struct plan_step {
     int first, norm, add, relu;
     int last;     /* the node whose value is stored */
     int residual; /* the other operand of `add` */
+    double seconds; /* it took in the last forward */
 } plan_step;
 
 /* One backward operation: the gradient of a node's output to those of its inputs. */

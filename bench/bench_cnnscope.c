@@ -1,0 +1,281 @@
+/* bench_cnnscope.c - times cnnscope's forward pass and input gradient, prints JSON lines.
+ *
+ *   bench_cnnscope peak [--threads N]
+ *   bench_cnnscope MODEL.json INPUT.npy [--threads N] [--isa NAME] [--engine gemm] [--dtype f64]
+ *                  [--gradient] [--rounds N] [--layers] [--serve]
+ *
+ * "peak" measures the fastest fused multiply-adds of this machine. --layers adds a line a step.
+ * --serve answers each line on stdin with one round's seconds: bench/compare.py drives it in turn
+ * with the peers, A B C A B C.
+ */
+#include "cnnscope.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define THREADS_LIMIT 256
+
+typedef struct bench {
+    const char *model_path, *input_path;
+    cs_run_options options;
+    int rounds;
+    bool gradient, layers, serve;
+    cs_model *model;
+    cs_run *run;
+    cs_tensor input, seed;
+} bench;
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* ------------------------------------------------------------------ the machine's peak --- */
+
+#if defined(__x86_64__)
+#define PEAK_LOOPS 4000000
+
+/* 16 independent chains hide the latency of four cycles; the sum is returned so that none is left
+ * out. Counts two operations an element. */
+__attribute__((target("avx512f"))) static float peak_avx512(void) {
+    __m512 sum[16];
+    const __m512 a = _mm512_set1_ps(1.0F), b = _mm512_set1_ps(1e-9F);
+    for (int j = 0; j < 16; j++)
+        sum[j] = _mm512_set1_ps((float)j);
+    for (int i = 0; i < PEAK_LOOPS; i++)
+#pragma GCC unroll 16
+        for (int j = 0; j < 16; j++)
+            sum[j] = _mm512_fmadd_ps(sum[j], a, b);
+    float total = 0;
+    for (int j = 0; j < 16; j++)
+        total += _mm512_reduce_add_ps(sum[j]);
+    return total;
+}
+
+__attribute__((target("avx2,fma"))) static float peak_avx2(void) {
+    __m256 sum[12];
+    const __m256 a = _mm256_set1_ps(1.0F), b = _mm256_set1_ps(1e-9F);
+    for (int j = 0; j < 12; j++)
+        sum[j] = _mm256_set1_ps((float)j);
+    for (int i = 0; i < PEAK_LOOPS; i++)
+#pragma GCC unroll 12
+        for (int j = 0; j < 12; j++)
+            sum[j] = _mm256_fmadd_ps(sum[j], a, b);
+    float total = 0, lanes[8];
+    for (int j = 0; j < 12; j++) {
+        _mm256_storeu_ps(lanes, sum[j]);
+        total += lanes[0];
+    }
+    return total;
+}
+
+static void *peak_thread(void *sink) {
+    *(float *)sink = cs_isa_available(CS_ISA_AVX512) ? peak_avx512() : peak_avx2();
+    return NULL;
+}
+
+static int print_peak(int threads) {
+    pthread_t thread[THREADS_LIMIT];
+    float sink[THREADS_LIMIT];
+    const bool wide = cs_isa_available(CS_ISA_AVX512);
+    const double flops = (double)PEAK_LOOPS * (wide ? 16 * 16 : 12 * 8) * 2 * threads;
+    double best = HUGE_VAL;
+    if (!cs_isa_available(CS_ISA_PORTABLE))
+        return fprintf(stderr, "bench: this CPU has no FMA\n"), 1;
+    for (int round = 0; round < 10; round++) {
+        const double begin = seconds();
+        for (int i = 0; i < threads; i++)
+            if (pthread_create(&thread[i], NULL, peak_thread, &sink[i]) != 0)
+                return fprintf(stderr, "bench: cannot start a thread\n"), 1;
+        for (int i = 0; i < threads; i++)
+            pthread_join(thread[i], NULL);
+        const double took = seconds() - begin;
+        best = took < best ? took : best;
+    }
+    printf("{\"peak_gflops\": %.1f, \"threads\": %d, \"isa\": \"%s\"}\n", flops / best * 1e-9,
+           threads, wide ? "avx512" : "avx2");
+    return 0;
+}
+#else
+static int print_peak(int threads) {
+    (void)threads;
+    return fprintf(stderr, "bench: the peak is measured on x86-64 only\n"), 1;
+}
+#endif
+
+/* ------------------------------------------------------------------ rounds --------------- */
+
+static double one_round(bench *b, cs_error *err) {
+    const double begin = seconds();
+    if (cs_run_forward(b->run, &b->input, err) != CS_OK ||
+        (b->gradient && cs_run_backward(b->run, &b->seed, err) != CS_OK))
+        return -1;
+    return seconds() - begin;
+}
+
+static int by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Multiply-adds of a step's convolution or linear layer, times two. */
+static double step_flops(const bench *b, const cs_step_info *step) {
+    const cs_node_info *node = cs_model_node(b->model, step->first_node);
+    int64_t out[3], in[3];
+    cs_error err;
+    if (node->parameters == 0 || strcmp(node->op, "batch_norm") == 0 ||
+        cs_model_node_shape(b->model, step->first_node, 0, 0, out, &err) != CS_OK ||
+        cs_model_node_shape(b->model, node->input[0], 0, 0, in, &err) != CS_OK)
+        return 0;
+    const cs_node_attributes *a = &node->attributes;
+    const double taps = a->kernel_size[0] ? (double)(a->kernel_size[0] * a->kernel_size[1]) : 1;
+    const double groups = a->groups ? (double)a->groups : 1;
+    return 2 * (double)(out[0] * out[1] * out[2]) * (double)in[0] / groups * taps *
+           (double)b->input.n;
+}
+
+static double all_flops(const bench *b) {
+    double sum = 0;
+    for (int i = 0; i < cs_run_step_count(b->run); i++) {
+        const cs_step_info step = cs_run_step(b->run, i);
+        sum += step_flops(b, &step);
+    }
+    return sum;
+}
+
+/* Best time of every step over some rounds. */
+static int print_layers(bench *b, cs_error *err) {
+    const int count = cs_run_step_count(b->run);
+    double *best = malloc((size_t)count * sizeof *best);
+    if (!best)
+        return 1;
+    for (int i = 0; i < count; i++)
+        best[i] = HUGE_VAL;
+    for (int round = 0; round < b->rounds; round++) {
+        if (one_round(b, err) < 0)
+            break;
+        for (int i = 0; i < count; i++)
+            best[i] = fmin(best[i], cs_run_step(b->run, i).seconds);
+    }
+    for (int i = 0; i < count; i++) {
+        const cs_step_info step = cs_run_step(b->run, i);
+        const double flops = step_flops(b, &step);
+        printf("{\"step\": \"%s\", \"to\": \"%s\", \"milliseconds\": %.4f, \"gflop\": %.4f, "
+               "\"gflops\": %.1f}\n",
+               step.first, step.last, best[i] * 1e3, flops * 1e-9, flops / best[i] * 1e-9);
+    }
+    free(best);
+    return 0;
+}
+
+static int print_rounds(bench *b, cs_error *err) {
+    double *took = malloc((size_t)b->rounds * sizeof *took);
+    if (!took)
+        return 1;
+    for (int round = 0; round < b->rounds; round++)
+        took[round] = one_round(b, err);
+    qsort(took, (size_t)b->rounds, sizeof *took, by_value);
+    printf("{\"engine\": \"cnnscope\", \"work\": \"%s\", \"isa\": \"%s\", \"threads\": %d, "
+           "\"batch\": %lld, \"rounds\": %d, \"best_ms\": %.3f, \"median_ms\": %.3f, "
+           "\"forward_gflop\": %.4f, \"arena_bytes\": %zu, \"packed_bytes\": %zu}\n",
+           b->gradient ? "forward + input gradient" : "forward", cs_isa_name(cs_run_isa(b->run)),
+           cs_run_threads(b->run), (long long)b->input.n, b->rounds, took[0] * 1e3,
+           took[b->rounds / 2] * 1e3, all_flops(b) * 1e-9, cs_run_memory_used(b->run).arena,
+           cs_run_memory_used(b->run).packed);
+    free(took);
+    return 0;
+}
+
+/* First the output, for the comparison; then one round for each line that comes in. */
+static int serve(bench *b, cs_error *err) {
+    cs_tensor output;
+    char line[64];
+    if (one_round(b, err) < 0 || cs_run_output(b->run, &output, err) != CS_OK)
+        return 1;
+    for (int64_t i = 0; i < cs_tensor_count(&output); i++)
+        printf("%.9g ", cs_tensor_at(&output, i / output.c, i % output.c, 0, 0));
+    printf("\n");
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        printf("%.9f\n", one_round(b, err));
+        fflush(stdout);
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ options -------------- */
+
+static cs_status open_bench(bench *b, cs_error *err) {
+    CS_TRY(cs_model_open(b->model_path, NULL, &b->model, err));
+    CS_TRY(cs_npy_read(b->input_path, &b->input, err));
+    b->options.max_batch = b->input.n;
+    b->options.height = b->input.h;
+    b->options.width = b->input.w;
+    CS_TRY(cs_run_create(b->model, &b->options, &b->run, err));
+    if (b->gradient)
+        CS_TRY(cs_run_keep_gradient(b->run, "input", err));
+    CS_TRY(cs_tensor_allocate(&b->seed, CS_F32, b->input.n, cs_model_class_count(b->model), 1, 1,
+                              err));
+    for (int64_t n = 0; n < b->input.n; n++)
+        cs_tensor_set(&b->seed, n, 0, 0, 0, 1);
+    return cs_run_prepare(b->run, err);
+}
+
+/* Reads one option and its value; returns how many words it took, 0 for an unknown one. */
+static int read_option(bench *b, char **word, int left, cs_error *err) {
+    const char *value = left > 1 ? word[1] : "";
+    if (strcmp(word[0], "--gradient") == 0)
+        return b->gradient = true, 1;
+    if (strcmp(word[0], "--layers") == 0)
+        return b->layers = true, 1;
+    if (strcmp(word[0], "--serve") == 0)
+        return b->serve = true, 1;
+    if (strcmp(word[0], "--threads") == 0)
+        return b->options.threads = atoi(value), 2;
+    if (strcmp(word[0], "--rounds") == 0)
+        return b->rounds = atoi(value) > 0 ? atoi(value) : 1, 2;
+    if (strcmp(word[0], "--isa") == 0)
+        return cs_isa_parse(value, &b->options.isa, err) == CS_OK ? 2 : 0;
+    if (strcmp(word[0], "--engine") == 0 && strcmp(value, "gemm") == 0)
+        return b->options.engine = CS_ENGINE_GEMM, 2;
+    if (strcmp(word[0], "--dtype") == 0 && strcmp(value, "f64") == 0)
+        return b->options.dtype = CS_F64, 2;
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    bench b = {.options = CS_RUN_OPTIONS_DEFAULT, .rounds = 30};
+    cs_error err = {.text = "usage: see the head of bench/bench_cnnscope.c"};
+    const bool peak = argc > 1 && strcmp(argv[1], "peak") == 0;
+    int result = 1, took = 1;
+    for (int i = peak ? 2 : 3; i < argc && took > 0; i += took)
+        took = read_option(&b, argv + i, argc - i, &err);
+    if (peak && took > 0)
+        return print_peak(b.options.threads > 0 && b.options.threads < THREADS_LIMIT
+                              ? b.options.threads
+                              : 1);
+    if (argc > 2 && took > 0) {
+        b.model_path = argv[1];
+        b.input_path = argv[2];
+        if (open_bench(&b, &err) == CS_OK && one_round(&b, &err) >= 0)
+            result = b.serve ? serve(&b, &err) : print_rounds(&b, &err);
+        if (result == 0 && b.layers)
+            result = print_layers(&b, &err);
+    }
+    if (result != 0)
+        fprintf(stderr, "bench: %s\n", err.text);
+    cs_tensor_release(&b.input);
+    cs_tensor_release(&b.seed);
+    cs_run_free(b.run);
+    cs_model_free(b.model);
+    return result;
+}
