@@ -26,7 +26,8 @@ ARCH        = $(call once,ARCH,$(shell $(CC) -dumpmachine | cut -d- -f1))
 BLAS_CFLAGS = $(call once,BLAS_CFLAGS,$(if $(filter 1,$(BLAS)),$(shell pkg-config --cflags openblas) -DCS_HAVE_BLAS=1,))
 BLAS_LIBS   = $(call once,BLAS_LIBS,$(if $(filter 1,$(BLAS)),$(shell pkg-config --libs openblas),))
 CHECK_LIBS  = $(call once,CHECK_LIBS,$(shell pkg-config --libs check))
-LIBS        = -lcjson -lz -lmd $(BLAS_LIBS) -lm
+SYSTEM_LIBS = -lcjson -lz -lmd
+LIBS        = $(SYSTEM_LIBS) $(BLAS_LIBS) -lm
 
 # --------------------------------------------------------------------------------------------
 # Who may include whom: each group of sources is compiled with these folders of staged headers only.
@@ -39,7 +40,7 @@ I_layers        := -I$(INC)/base -I$(INC)/public -I$(INC)/kernels
 I_engine        := -I$(INC)/layers -I$(INC)/public
 I_cam           := -I$(INC)/public
 I_weights_tools := -I$(INC)/public
-I_cli           := -I$(INC)/cam -I$(INC)/convert -I$(INC)/public
+I_cli           := -I$(INC)/cam -I$(INC)/convert -I$(INC)/public -I$(INC)/generated
 I_examples      := -I$(INC)/public
 I_tests         := -Icli -Icam -Iweights_tools -Iengine -Ilayers -Ilayers/kernels -Itests
 
@@ -62,7 +63,7 @@ OBJ_kernels := $(foreach v,_f32 _f64 _nofma_f32 _nofma_f64,$(call obj,$(SRC_kern
 OBJ_layers  := $(call obj,$(SRC_layers),_f32) $(call obj,$(SRC_layers),_f64) $(call obj,layers/registry.c,)
 OBJ_core    := $(call obj,$(SRC_engine),) $(OBJ_layers) $(OBJ_kernels)
 OBJ_lib     := $(OBJ_core) $(call obj,$(SRC_cam) $(SRC_weights_tools),)
-OBJ_cli     := $(call obj,$(SRC_cli),)
+OBJ_cli     := $(call obj,$(SRC_cli),) $(BUILD)/obj/cli/embedded_files.o
 OBJ_tests   := $(call obj,$(SRC_tests),)
 OBJ_examples := $(call obj,$(SRC_examples),)
 LIB         := $(BUILD)/libcnnscope.a
@@ -128,13 +129,20 @@ $(BUILD)/obj/weights_tools/%.o: weights_tools/%.c | $(STAGED)
 	$(call compile,$(I_weights_tools))
 $(BUILD)/obj/cli/%.o: cli/%.c | $(STAGED)
 	$(call compile,$(I_cli))
+# selftest carries the example network and the published hashes with it.
+$(BUILD)/obj/cli/embedded_files.o: cli/embedded_files.S examples/small_resnet.json examples/small_resnet.bin
+	$(call compile,)
+$(BUILD)/obj/cli/selftest.o: $(INC)/generated/published_hashes.h
+$(INC)/generated/published_hashes.h: docs/arithmetic.md
+	@mkdir -p $(@D)
+	@awk -F'`' '/^\| `small_resnet` / {printf "{\"%s\", {\"%s\", \"%s\"}},\n", $$4, $$6, $$8}' $< > $@
 $(BUILD)/obj/examples/%.o: examples/%.c | $(STAGED)
 	$(call compile,$(I_examples))
 $(BUILD)/obj/tests/%.o: tests/%.c | $(STAGED)
 	$(call compile,$(I_tests))
 
 $(LIB): $(OBJ_lib)
-	@rm -f $@; ar rcs $@ $^
+	@rm -f $@; $(AR) rcs $@ $^
 $(PROGRAM): $(call obj,cli/main.c,) $(OBJ_cli) $(LIB)
 	$(if $(Q),@echo "  LD $@")
 	$(Q)$(CC) $^ -o $@ $(LDFLAGS_ALL) $(LIBS)
@@ -177,8 +185,12 @@ tsan: ## all tests under ThreadSanitizer, in build-tsan/
 	$(Q)CK_DEFAULT_TIMEOUT=600 $(MAKE) --no-print-directory BUILD=build-tsan OPT=-O2 SANITIZE='$(TSAN)' \
 	  TEST_RUNNER='setarch $(ARCH) -R' test
 
-lint: $(STAGED) ## formatting, our rules, cppcheck, clang-tidy (make deps-lint installs them)
-	$(Q)tools/lint.sh $(INC)
+lint: $(LIB) ## our rules, formatting, cppcheck, clang-tidy (make deps-lint installs them)
+	$(Q)tools/lint.sh $(LIB)
+
+format: ## rewrites the sources as .clang-format has them
+	$(Q)clang-format -i $(wildcard $(foreach d,engine layers layers/kernels cam weights_tools cli tests examples bench,\
+	  $(d)/*.c $(d)/*.h))
 
 # --------------------------------------------------------------------------------------------
 PACKAGES := gcc libc6-dev binutils pkg-config libopenblas-dev libcjson-dev libstb-dev zlib1g-dev libmd-dev \
@@ -192,7 +204,7 @@ define install_packages
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	  if [ -n "$$missing" ]; then \
 	    $(SUDO) apt-get update -q && \
-	    DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends $$missing; fi
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; fi
 endef
 
 deps: ## installs what building and testing needs (Debian 12; root or sudo)
@@ -205,17 +217,13 @@ demo: all ## explains a picture that the program draws itself, into build/demo
 	$(Q)rm -rf $(BUILD)/demo
 	$(Q)$(PROGRAM) demo $(BUILD)/demo
 
-install: all ## into PREFIX (/usr/local), below DESTDIR
-	$(Q)install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/cnnscope
-	$(Q)install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libcnnscope.a
-	$(Q)install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/cnnscope engine/cnnscope.h engine/cnnscope_types.h \
-	  engine/cnnscope_support.h cam/cnnscope_cam.h weights_tools/cnnscope_convert.h
-	$(Q)install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/cnnscope/examples examples/small_resnet.json \
-	  examples/small_resnet.bin
-
 clean: ## removes what was built
 	$(Q)rm -rf $(BUILD) build-*
 
+include tools/packaging.mk
+include bench/bench.mk
+include tests/faults.mk
+include tests/fuzz/fuzz.mk
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: help all test test-long asan tsan lint deps deps-lint demo install clean FORCE
+.PHONY: help all test test-long asan tsan lint format deps deps-lint demo clean FORCE

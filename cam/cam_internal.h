@@ -14,6 +14,7 @@ typedef enum cs_file_kind {
     CS_FILE_UNKNOWN = 0,
     CS_FILE_PNG,
     CS_FILE_JPEG,
+    CS_FILE_PNM,
     CS_FILE_NPY
 } cs_file_kind;
 
@@ -26,6 +27,17 @@ cs_status cs_image_sniff(const uint8_t *data, size_t size, const char *name, cs_
 cs_status cs_image_check_size(int64_t width, int64_t height, const char *name, int64_t offset,
                               const cs_image_limits *limits, cs_error *err);
 
+/* Checks how many bytes decoding will hold at once, beside the file's, before they are allocated.
+ */
+cs_status cs_image_check_memory(int64_t bytes, const char *name, const cs_image_limits *limits,
+                                cs_error *err);
+
+/* Inflates the pixel data of a PNG, whose first IDAT chunk begins at `at`, into nothing: it must be
+ * one whole zlib stream with the right checksum of exactly `expected` bytes, in chunks that follow
+ * each other (whose lengths were checked). Stops where it would give more. */
+cs_status cs_png_check_data(const uint8_t *data, size_t at, uint64_t expected, const char *name,
+                            cs_error *err);
+
 /* Checks that data is a whole PNG and decodes it. data is changed on the way (palettes). */
 cs_status cs_png_decode(uint8_t *data, size_t size, const char *name, const cs_image_limits *limits,
                         cs_image *image, cs_error *err);
@@ -33,6 +45,13 @@ cs_status cs_png_decode(uint8_t *data, size_t size, const char *name, const cs_i
 /* Checks that data is a whole JPEG of a kind we read, and decodes it. */
 cs_status cs_jpeg_decode(const uint8_t *data, size_t size, const char *name,
                          const cs_image_limits *limits, cs_image *image, cs_error *err);
+
+/* The error for a cs_stb_decode that failed with `why`. */
+cs_status cs_stb_error(const char *why, const char *kind, const char *name, cs_error *err);
+
+/* Checks that data is one whole PNM picture and decodes it. */
+cs_status cs_pnm_decode(const uint8_t *data, size_t size, const char *name,
+                        const cs_image_limits *limits, cs_image *image, cs_error *err);
 
 /* cs_image_decode on bytes that may be changed. */
 cs_status cs_image_decode_in_place(uint8_t *data, size_t size, const char *name,

@@ -36,14 +36,15 @@ typedef struct cs_image {
     uint8_t *pixels;
 } cs_image;
 
-/* Bounds on what is accepted from a file. */
+/* Bounds on what is accepted from a file. All are checked before anything is allocated for it. */
 typedef struct cs_image_limits {
     size_t max_file_bytes;
     int64_t max_pixels;
+    int64_t max_memory_bytes; /* what decoding may hold at once, beside the file's bytes */
 } cs_image_limits;
 
 #define CS_IMAGE_LIMITS_DEFAULT                                                                    \
-    { (size_t)256 << 20, 50 * 1000 * 1000 }
+    { (size_t)256 << 20, 50 * 1000 * 1000, (int64_t)1 << 30 }
 
 /* The largest width or height of an image, whatever the limits say. */
 #define CS_IMAGE_MAX_SIDE 16384
@@ -55,15 +56,22 @@ cs_status cs_image_allocate(cs_image *image, int64_t width, int64_t height, cs_e
 /* Frees the pixels and clears the image. Accepts NULL and cleared images. */
 void cs_image_free(cs_image *image);
 
-/* Reads a PNG or JPEG, told by its bytes, never by its name, into RGB as Pillow's
+/* Scans (SOS segments) that a JPEG may have: a progressive one of a few bytes a scan could keep a
+ * decoder busy for hours. Encoders write about ten. */
+#define CS_JPEG_MAX_SCANS 100
+
+/* Reads a PNG, JPEG or PNM (P1 to P6), told by its bytes, never by its name, into RGB as Pillow's
  * Image.open(path).convert("RGB") does: grey is repeated three times, 1, 2 and 4 bits are scaled to
  * 0..255, a palette is looked up, alpha is dropped (not blended), of 16-bit RGB, RGBA and grey with
- * alpha the high byte is taken; no EXIF rotation, no gamma or colour profile. One difference:
- * 16-bit grey (which Pillow clips) becomes v / 257 rounded to nearest (no ties exist).
+ * alpha the high byte is taken; no EXIF rotation, no gamma or colour profile. A PNM's sample v
+ * becomes v / maximum * 255 rounded to nearest. One difference: 16-bit grey (which Pillow clips)
+ * becomes v / 257 rounded to nearest (no ties exist), of a PNM as its other samples.
  * `limits` may be NULL for the defaults. Refused by name, with advice: TIFF, DICOM, HEIC, WebP,
  * GIF, BMP and others; CMYK, 12-bit, arithmetic-coded and lossless JPEG. A file that ends early is
- * an error, not a grey rest. Errors: CS_ERROR_IO, CS_ERROR_FORMAT (damaged), CS_ERROR_UNSUPPORTED
- * (another format), CS_ERROR_LIMIT (file size, pixels, CS_IMAGE_MAX_SIDE), CS_ERROR_MEMORY. */
+ * an error, not a grey rest; a PNG's checksums must be right, and its pixel data exactly as long as
+ * its header says. Errors: CS_ERROR_IO, CS_ERROR_FORMAT (damaged), CS_ERROR_UNSUPPORTED (another
+ * format), CS_ERROR_LIMIT (file size, pixels, memory, CS_IMAGE_MAX_SIDE, CS_JPEG_MAX_SCANS),
+ * CS_ERROR_MEMORY. */
 cs_status cs_image_load(const char *path, const cs_image_limits *limits, cs_image *image,
                         cs_error *err);
 
@@ -79,9 +87,9 @@ cs_status cs_image_write_png(const char *path, const cs_image *image, cs_error *
 /* ------------------------------------------------------------------ resizing ------------- */
 
 /* Pillow's Image.resize((width, height), BILINEAR) and BICUBIC on 8-bit data, bit for bit as
- * Pillow 13 does: antialiased, two passes with rounding between them, one left out where that side
- * does not change; horizontal first, but vertical first where the height shrinks by more than twice
- * the pixels that the width does (Pillow 12 and before: always horizontal first). `out` is
+ * Pillow 13.0.0 does: antialiased, two passes with rounding between them, one left out where that
+ * side does not change; horizontal first, but vertical first where the height shrinks by more than
+ * twice the pixels that the width does (Pillow 12.0.0: always horizontal first). `out` is
  * allocated. Errors: CS_ERROR_ARGUMENT (a side < 1 or > CS_IMAGE_MAX_SIDE), CS_ERROR_MEMORY. */
 cs_status cs_resize_bilinear(const cs_image *image, int64_t width, int64_t height, cs_image *out,
                              cs_error *err);

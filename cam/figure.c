@@ -1,6 +1,7 @@
 /* figure.c - the three panels side by side: original, heatmap with its colour bar, overlay. */
 #include "cam_internal.h"
 #include "canvas.h"
+#include "font.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -185,5 +186,8 @@ cs_status cs_figure_draw(const cs_figure *figure, cs_font *font, cs_image *out, 
     if (f->cam->status == CS_CAM_EMPTY)
         draw_empty(out, font, &l, second);
     draw_foot(out, font, f, &l);
-    return CS_OK;
+    status = cs_font_check(font, err);
+    if (status != CS_OK)
+        cs_image_free(out);
+    return status;
 }

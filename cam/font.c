@@ -48,16 +48,19 @@ struct cs_font {
     face faces[1 + SYSTEM_FONT_COUNT];
     size_t count;       /* of faces that are open */
     size_t next_system; /* the first of system_fonts not tried yet */
+    bool exhausted;     /* memory was, when one of them was opened */
 };
 
 static cs_status open_face(const char *path, face *f, cs_error *err) {
     size_t size = 0;
     CS_TRY(cs_file_read(path, FONT_MAX_BYTES, &f->data, &size, err));
-    f->font = cs_stb_font_open((const uint8_t *)f->data, size);
+    bool exhausted = false;
+    f->font = cs_stb_font_open((const uint8_t *)f->data, size, &exhausted);
     if (f->font)
         return CS_OK;
     free(f->data);
     f->data = NULL;
+    CS_CHECK(!exhausted, CS_ERROR_MEMORY, "no memory for a font");
     return cs_error_set(err, CS_ERROR_FORMAT, path, 0,
                         "not a TrueType or OpenType font that can be read; give a .ttf, .otf or "
                         ".ttc file");
@@ -101,11 +104,25 @@ const cs_stb_font *cs_font_find(cs_font *font, uint32_t code, int *glyph) {
             if (font->next_system == SYSTEM_FONT_COUNT)
                 return NULL;
             /* A system font that is missing or cannot be read is no error: the next is tried. */
-            if (open_face(system_fonts[font->next_system++], &font->faces[i], NULL) == CS_OK)
-                font->count++;
+            cs_status status = open_face(system_fonts[font->next_system], &font->faces[i], NULL);
+            if (status == CS_ERROR_MEMORY) {
+                font->exhausted = true;
+                return NULL;
+            }
+            font->next_system++;
+            font->count += status == CS_OK;
         }
         *glyph = cs_stb_font_glyph(font->faces[i].font, code);
         if (*glyph != 0)
             return font->faces[i].font;
     }
+}
+
+cs_status cs_font_check(cs_font *font, cs_error *err) {
+    bool exhausted = font->exhausted;
+    font->exhausted = false;
+    for (size_t i = 0; i < font->count; i++)
+        exhausted |= cs_stb_font_exhausted(font->faces[i].font);
+    CS_CHECK(!exhausted, CS_ERROR_MEMORY, "no memory for the text of a figure");
+    return CS_OK;
 }

@@ -9,4 +9,7 @@
  * until one has it; NULL if none has: the built-in glyph is drawn. */
 const cs_stb_font *cs_font_find(cs_font *font, uint32_t code, int *glyph);
 
+/* CS_ERROR_MEMORY if text drawn since the last call lacks a glyph for want of memory. */
+cs_status cs_font_check(cs_font *font, cs_error *err);
+
 #endif

@@ -46,6 +46,23 @@ cs_status cs_image_check_size(int64_t width, int64_t height, const char *name, i
     return CS_OK;
 }
 
+cs_status cs_image_check_memory(int64_t bytes, const char *name, const cs_image_limits *limits,
+                                cs_error *err) {
+    if (bytes > limits->max_memory_bytes)
+        return cs_error_set(err, CS_ERROR_LIMIT, name, -1,
+                            "decoding the image takes up to %lld bytes of memory; at most %lld are "
+                            "used: make it smaller first",
+                            (long long)bytes, (long long)limits->max_memory_bytes);
+    return CS_OK;
+}
+
+cs_status cs_stb_error(const char *why, const char *kind, const char *name, cs_error *err) {
+    if (!why)
+        return cs_error_set(err, CS_ERROR_MEMORY, name, -1, "no memory for decoding the %s", kind);
+    return cs_error_set(err, CS_ERROR_FORMAT, name, -1,
+                        "the %s cannot be decoded: %s (its pixel data is damaged)", kind, why);
+}
+
 cs_status cs_image_decode_in_place(uint8_t *data, size_t size, const char *name,
                                    const cs_image_limits *limits, cs_image *image, cs_error *err) {
     static const cs_image_limits defaults = CS_IMAGE_LIMITS_DEFAULT;
@@ -58,8 +75,11 @@ cs_status cs_image_decode_in_place(uint8_t *data, size_t size, const char *name,
         return cs_png_decode(data, size, name, limits, image, err);
     if (kind == CS_FILE_JPEG)
         return cs_jpeg_decode(data, size, name, limits, image, err);
-    return cs_error_set(err, CS_ERROR_UNSUPPORTED, name, 0,
-                        "this is a NumPy array where a picture is expected: give a PNG or JPEG");
+    if (kind == CS_FILE_PNM)
+        return cs_pnm_decode(data, size, name, limits, image, err);
+    return cs_error_set(
+        err, CS_ERROR_UNSUPPORTED, name, 0,
+        "this is a NumPy array where a picture is expected: give a PNG, JPEG or PNM");
 }
 
 cs_status cs_image_decode(const void *data, size_t size, const char *name,

@@ -1,7 +1,4 @@
-/* image_sniff.c - what a file is, by its first bytes, and what to do about those we do not read.
- *
- * The place of PNM is in this table: "P1" to "P6" become a kind of their own with their reader.
- */
+/* image_sniff.c - what a file is, by its first bytes, and what to do about those we do not read. */
 #include "cam_internal.h"
 
 #include <string.h>
@@ -30,6 +27,15 @@ static const signature signatures[] = {
     SIGNATURE(0, "\x89PNG\r\n\x1a\n", CS_FILE_PNG, "PNG", ""),
     SIGNATURE(0, "\xff\xd8\xff", CS_FILE_JPEG, "JPEG", ""),
     SIGNATURE(0, "\x93NUMPY", CS_FILE_NPY, "NumPy", ""),
+    SIGNATURE(0, "P1", CS_FILE_PNM, "PNM", ""),
+    SIGNATURE(0, "P2", CS_FILE_PNM, "PNM", ""),
+    SIGNATURE(0, "P3", CS_FILE_PNM, "PNM", ""),
+    SIGNATURE(0, "P4", CS_FILE_PNM, "PNM", ""),
+    SIGNATURE(0, "P5", CS_FILE_PNM, "PNM", ""),
+    SIGNATURE(0, "P6", CS_FILE_PNM, "PNM", ""),
+    REFUSED(0, "P7\n", "a PAM image", TO_PNG),
+    REFUSED(0, "PF\n", "a PFM image", TO_PNG),
+    REFUSED(0, "Pf\n", "a PFM image", TO_PNG),
     REFUSED(0, "II*\0", "a TIFF image", TO_PNG),
     REFUSED(0, "MM\0*", "a TIFF image", TO_PNG),
     REFUSED(0, "II+\0", "a BigTIFF image", TO_PNG),
@@ -44,12 +50,6 @@ static const signature signatures[] = {
     REFUSED(8, "WEBP", "a WebP image", TO_PNG),
     REFUSED(0, "GIF8", "a GIF image", TO_PNG),
     REFUSED(0, "BM", "a BMP image", TO_PNG),
-    REFUSED(0, "P1", "a PNM image", TO_PNG),
-    REFUSED(0, "P2", "a PNM image", TO_PNG),
-    REFUSED(0, "P3", "a PNM image", TO_PNG),
-    REFUSED(0, "P4", "a PNM image", TO_PNG),
-    REFUSED(0, "P5", "a PNM image", TO_PNG),
-    REFUSED(0, "P6", "a PNM image", TO_PNG),
     REFUSED(0, "8BPS", "a Photoshop file", TO_PNG),
     REFUSED(0, "\0\0\0\x0cjP  ", "a JPEG 2000 image", TO_PNG),
     REFUSED(0, "\xff\x4f\xff\x51", "a JPEG 2000 image", TO_PNG),
@@ -75,7 +75,7 @@ cs_status cs_image_sniff(const uint8_t *data, size_t size, const char *name, cs_
     *kind = CS_FILE_UNKNOWN;
     if (size == 0)
         return cs_error_set(err, CS_ERROR_FORMAT, name, 0,
-                            "the file is empty; a PNG or JPEG is expected");
+                            "the file is empty; a PNG, JPEG or PNM is expected");
     for (size_t i = 0; i < sizeof signatures / sizeof *signatures; i++) {
         const signature *s = &signatures[i];
         if (size < s->offset + s->length || memcmp(data + s->offset, s->bytes, s->length) != 0)
@@ -88,6 +88,6 @@ cs_status cs_image_sniff(const uint8_t *data, size_t size, const char *name, cs_
     }
     return cs_error_set(
         err, CS_ERROR_FORMAT, name, 0,
-        "neither a PNG nor a JPEG (its first byte is 0x%02x); if it is a picture, " TO_PNG,
+        "neither a PNG, JPEG nor PNM (its first byte is 0x%02x); if it is a picture, " TO_PNG,
         data[0]);
 }

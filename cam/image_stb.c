@@ -1,22 +1,34 @@
 /* image_stb.c - the only file that compiles stb: image decoding and font rasterising.
  *
  * stb checks little, so what reaches it was checked before (image_png.c, image_jpeg.c), decodes
- * from memory only, and cannot allocate more than CS_STB_MAX_ALLOCATION at once.
+ * from memory only, cannot allocate more than CS_STB_MAX_ALLOCATION at once, and gets zeroed
+ * memory: what it forgets to fill shows nothing of what was there before.
  */
 #include "image_stb.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Enough for CS_IMAGE_LIMITS_DEFAULT's pixels in 16-bit RGBA with a filter byte a row. */
-#define CS_STB_MAX_ALLOCATION ((size_t)512 << 20)
+/* CS_IMAGE_LIMITS_DEFAULT's max_memory_bytes, which was checked for all of them together. */
+#define CS_STB_MAX_ALLOCATION ((size_t)1 << 30)
 
-static void *stb_malloc(size_t size) { return size <= CS_STB_MAX_ALLOCATION ? malloc(size) : NULL; }
+static void *stb_malloc(size_t size) {
+    return size <= CS_STB_MAX_ALLOCATION ? calloc(size, 1) : NULL;
+}
 
 static void *stb_realloc(void *old, size_t size) {
     return size <= CS_STB_MAX_ALLOCATION ? realloc(old, size) : NULL;
+}
+
+/* stb passes over a glyph for which memory is exhausted; a font's user data is a flag for it. */
+static void *stb_font_malloc(size_t size, bool *exhausted) {
+    void *block = stb_malloc(size);
+    if (!block && exhausted)
+        *exhausted = true;
+    return block;
 }
 
 /* stb's warnings are silenced for this file (GCC tells of unused functions at its end). */
@@ -40,14 +52,18 @@ static void *stb_realloc(void *old, size_t size) {
 #define STBI_NO_STDIO
 #define STBI_NO_HDR
 #define STBI_NO_LINEAR
-#define STBI_MAX_DIMENSIONS 16384 /* CS_IMAGE_MAX_SIDE */
-#define STBI_MALLOC(size) stb_malloc(size)
+#define STBI_MAX_DIMENSIONS     16384 /* CS_IMAGE_MAX_SIDE */
+#define STBI_MALLOC(size)       stb_malloc(size)
 #define STBI_REALLOC(old, size) stb_realloc(old, size)
-#define STBI_FREE(old) free(old)
+#define STBI_FREE(old)          free(old)
 #include <stb/stb_image.h>
 
 #define STB_TRUETYPE_IMPLEMENTATION
 #define STBTT_STATIC
+/* stb asserts that memory was there, and then copes where it was not; its other assertions hold. */
+#define STBTT_assert(condition)       assert((condition) || strcmp(#condition, "z != NULL") == 0)
+#define STBTT_malloc(size, exhausted) stb_font_malloc(size, exhausted)
+#define STBTT_free(block, exhausted)  ((void)(exhausted), free(block))
 #include <stb/stb_truetype.h>
 
 /* ------------------------------------------------------------------ images --------------- */
@@ -59,6 +75,9 @@ bool cs_stb_decode(const uint8_t *data, size_t size, int channels, int bits, cs_
         *why = "too large";
         return false;
     }
+    /* stb forgets to say so where memory ends. Then its reason is still that of this call. */
+    static const uint8_t nothing[1];
+    stbi_info_from_memory(nothing, 0, &out->width, &out->height, &in_file);
     if (bits == 16)
         out->samples = stbi_load_16_from_memory(data, (int)size, &out->width, &out->height,
                                                 &in_file, channels);
@@ -67,7 +86,9 @@ bool cs_stb_decode(const uint8_t *data, size_t size, int channels, int bits, cs_
             stbi_load_from_memory(data, (int)size, &out->width, &out->height, &in_file, channels);
     if (out->samples)
         return true;
-    *why = stbi_failure_reason() ? stbi_failure_reason() : "unknown";
+    const char *reason = stbi_failure_reason();
+    bool is_memory = strcmp(reason, "unknown image type") == 0 || strcmp(reason, "outofmem") == 0;
+    *why = is_memory ? NULL : reason;
     return false;
 }
 
@@ -75,23 +96,34 @@ bool cs_stb_decode(const uint8_t *data, size_t size, int channels, int bits, cs_
 
 struct cs_stb_font {
     stbtt_fontinfo info;
+    bool exhausted;
 };
 
-cs_stb_font *cs_stb_font_open(const uint8_t *data, size_t size) {
+cs_stb_font *cs_stb_font_open(const uint8_t *data, size_t size, bool *exhausted) {
+    *exhausted = false;
     if (size < 12 || size > INT_MAX)
         return NULL;
     int offset = stbtt_GetFontOffsetForIndex(data, 0);
     if (offset < 0 || (size_t)offset > size - 12)
         return NULL;
     cs_stb_font *font = calloc(1, sizeof *font);
+    *exhausted = !font;
     if (font && !stbtt_InitFont(&font->info, data, offset)) {
         free(font);
-        font = NULL;
+        return NULL;
     }
+    if (font)
+        font->info.userdata = &font->exhausted;
     return font;
 }
 
 void cs_stb_font_close(cs_stb_font *font) { free(font); }
+
+bool cs_stb_font_exhausted(cs_stb_font *font) {
+    const bool exhausted = font->exhausted;
+    font->exhausted = false;
+    return exhausted;
+}
 
 int cs_stb_font_glyph(const cs_stb_font *font, uint32_t code) {
     return code <= INT_MAX ? stbtt_FindGlyphIndex(&font->info, (int)code) : 0;

@@ -14,15 +14,19 @@ typedef struct cs_stb_pixels {
 } cs_stb_pixels;
 
 /* Decodes a PNG or JPEG to `channels` (1 or 3) samples a pixel of `bits` (8 or 16) bits. On failure
- * false, with a short reason in *why (static storage). */
+ * false, with a short reason in *why (static storage), or NULL there if memory is exhausted. The
+ * data must begin as a PNG or JPEG does. */
 bool cs_stb_decode(const uint8_t *data, size_t size, int channels, int bits, cs_stb_pixels *out,
                    const char **why);
 
 /* A font file in memory, which must outlive it. Opaque; made by cs_stb_font_open (NULL if the bytes
- * are not a font or memory is exhausted), freed by cs_stb_font_close. */
+ * are not a font, or with *exhausted if memory is), freed by cs_stb_font_close. */
 typedef struct cs_stb_font cs_stb_font;
-cs_stb_font *cs_stb_font_open(const uint8_t *data, size_t size);
+cs_stb_font *cs_stb_font_open(const uint8_t *data, size_t size, bool *exhausted);
 void cs_stb_font_close(cs_stb_font *font);
+
+/* Whether memory was exhausted while one of its glyphs was drawn since the last time it was asked. */
+bool cs_stb_font_exhausted(cs_stb_font *font);
 
 /* The glyph of a code point; 0 if the font has none. */
 int cs_stb_font_glyph(const cs_stb_font *font, uint32_t code);

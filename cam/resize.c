@@ -5,7 +5,7 @@
  * Its weights are computed in double, normalised to sum 1, and rounded to fixed point; sums are
  * integers, so the order of their terms does not matter. A pass along a side that does not change
  * is left out. Between the two passes the image is rounded to 8 bits, so their order shows: it is
- * the horizontal one first, except (from Pillow 13 on, whose rule this is) where the height shrinks
+ * the horizontal one first, except (in Pillow 13.0.0, whose rule this is) where the height shrinks
  * by more than twice the pixels that the width does.
  */
 #include "cam_internal.h"
@@ -16,7 +16,7 @@
 
 /* 8 bits for the result and 2 of headroom for negative weights leave this for the fraction. */
 #define FRACTION_BITS (32 - 8 - 2)
-#define ROUNDING (1 << (FRACTION_BITS - 1))
+#define ROUNDING      (1 << (FRACTION_BITS - 1))
 
 typedef struct filter {
     double (*weight)(double x);

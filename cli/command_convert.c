@@ -2,6 +2,7 @@
 #include "cnnscope_convert.h"
 #include "common.h"
 #include "convert_report.h"
+#include "interrupt.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,8 +42,8 @@ const cli_command cli_command_convert = {
     .summary = "turn a PyTorch checkpoint into a model, without Python",
     .usage = "CHECKPOINT -o NAME [options]",
     .details =
-        "Reads .pth and .pt files (zip) and legacy .th and .pth files that hold a state_dict, and\n"
-        "executes nothing that they contain. The architecture is recognised from names and "
+        "Reads .pth and .pt files (zip), legacy .th and .pth files and .safetensors files that hold "
+        "a\nstate_dict, and executes nothing that they contain. The architecture is recognised from names and "
         "shapes:\n"
         "ResNet, ResNeXt and Wide ResNet of torchvision, with any number of classes, and the "
         "CIFAR\n"
@@ -72,6 +73,7 @@ static cs_status convert(const char *checkpoint, const convert_settings *setting
     how.eps = settings->eps;
     how.strict = settings->strict;
     how.force = settings->force;
+    how.stop = interrupt_pending;
     if (settings->size)
         CS_TRY(parse_size(settings->size, &how.width, &how.height, err));
     if (settings->mean) {
@@ -104,6 +106,7 @@ static int convert_run(int argc, char **argv) {
                                           "NAME.bin)");
     cs_error err;
     cs_convert_report report;
+    interrupt_defer();
     if (convert(checkpoint, &settings, &report, &err) != CS_OK)
         return fail("convert", &err);
     cs_status status = convert_report_print(&report, &settings.common, "convert", checkpoint, &err);

@@ -1,6 +1,7 @@
 /* command_demo.c - cnnscope demo: everything once, on a picture that it draws itself. */
 #include "common.h"
 #include "demo_picture.h"
+#include "embedded.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -21,7 +22,8 @@ const cli_command cli_command_demo = {
     .usage = "DIR",
     .details =
         "Draws a picture into the new folder DIR and explains it with two untrained networks: the\n"
-        "small one of examples/ and a ResNet-50 made by init (its 94 MB are removed at the end).\n"
+        "small one that it carries and a ResNet-50 made by init (its 94 MB are removed at the "
+        "end).\n"
         "It prints the commands as it runs them. Untrained networks know nothing: the heatmaps\n"
         "show what the results look like, not what is in the picture.\n",
     .examples = "  cnnscope demo demo\n",
@@ -33,27 +35,11 @@ const cli_command cli_command_demo = {
     .run = demo_run,
 };
 
-#define EXAMPLE "examples/small_resnet.json"
-
-/* Finds the example network from the working directory, or from where the program is: built
- * (build/cnnscope) or installed (bin/cnnscope). */
-static cs_status find_example(char path[PATH_MAX], cs_error *err) {
-    static const char *const places[] = {"../" EXAMPLE, "../share/cnnscope/" EXAMPLE};
-    char program[PATH_MAX];
-    snprintf(path, PATH_MAX, EXAMPLE);
-    if (access(path, R_OK) == 0)
-        return CS_OK;
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(program, '/');
-    for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
-        slash[1] = '\0';
-        if (snprintf(path, PATH_MAX, "%s%s", program, places[i]) < PATH_MAX &&
-            access(path, R_OK) == 0)
-            return CS_OK;
-    }
-    return cs_error_set(err, CS_ERROR_IO, EXAMPLE, -1,
-                        "%s: not found; run the demo from the source folder", EXAMPLE);
+/* Writes the example network, which is part of the program, into the folder. */
+static cs_status write_example(const char *json, const char *bin, cs_error *err) {
+    CS_TRY(cs_file_write(bin, embedded_bin, (size_t)(embedded_bin_end - embedded_bin), err));
+    return cs_file_write(json, embedded_manifest,
+                         (size_t)(embedded_manifest_end - embedded_manifest), err);
 }
 
 /* Prints a command and runs it in this process; its exit code. */
@@ -108,16 +94,19 @@ static int demo_run(int argc, char **argv) {
     if (code != CLI_GO_ON)
         return code;
     cs_error err;
-    char example[PATH_MAX], picture[PATH_MAX], shown[VISIBLE_SIZE];
+    char example[PATH_MAX], bin[PATH_MAX], picture[PATH_MAX], shown[VISIBLE_SIZE];
     const char *dir = arguments.items[0];
-    cs_status status = find_example(example, &err);
-    if (status == CS_OK && strlen(dir) >= PATH_MAX - 64)
+    cs_status status = CS_OK;
+    if (strlen(dir) >= PATH_MAX - 64)
         status = cs_error_set(&err, CS_ERROR_ARGUMENT, NULL, -1, "the folder's name is too long");
     if (status == CS_OK && mkdir(dir, 0777) != 0)
         status = cs_error_set(&err, CS_ERROR_OUTPUT, dir, -1, "%s: cannot make the folder: %s", dir,
                               strerror(errno));
     if (status == CS_OK)
         status = draw(in(dir, "picture.png", picture), &err);
+    if (status == CS_OK)
+        status = write_example(in(dir, "small_resnet.json", example),
+                               in(dir, "small_resnet.bin", bin), &err);
     if (status != CS_OK)
         return fail("demo", &err);
     printf("drew %s\n", visible(picture, shown));

@@ -166,22 +166,23 @@ static void print_text(const dump_job *job) {
 }
 
 static cs_status dump(dump_job *job, cs_error *err) {
-    CS_TRY(output_folder_open(&job->folder, job->settings->output, err));
     interrupt_defer();
+    CS_TRY(output_folder_open(&job->folder, job->settings->output, err));
     CS_TRY(prepare(job, err));
     CS_TRY(compute(job, err));
     double start = seconds_now();
     CS_TRY(dump_nodes_write(&job->nodes, job->model, job->run, &job->folder, err));
     job->write = seconds_now() - start;
     CS_TRY(write_manifest(job, err));
-    CS_TRY(output_folder_finish(&job->folder, err));
     if (!job->settings->common.quiet && !job->settings->common.json)
         print_text(job);
+    CS_TRY(flush_stdout(err));
+    CS_TRY(interrupt_check(err));
+    CS_TRY(output_folder_finish(&job->folder, err));
     if (job->settings->common.timings)
         fprintf(stderr,
                 "load %.4f s, prepare %.4f s, forward %.4f s, backward %.4f s, write %.4f s\n",
                 job->load, job->prepare, job->forward, job->backward, job->write);
-    CS_TRY(flush_stdout(err));
     return job->predicted.status == CS_OK
                ? CS_OK
                : prediction_numeric_error(&job->predicted, job->image, err);

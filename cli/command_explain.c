@@ -36,7 +36,7 @@ const cli_command cli_command_explain = {
         "  -heatmap.npy   scaled to 0..1 and enlarged to the model's input size\n"
         "  -heatmap.png, -overlay.png, -figure.png\n"
         "and DIR/manifest.json. DIR must not exist; it appears when everything is written. An\n"
-        "IMAGE is a PNG or JPEG file, or an .npy of the input tensor itself. One that cannot\n"
+        "IMAGE is a PNG, JPEG or PNM file, or an .npy of the input tensor itself. One that cannot\n"
         "be read does not stop the rest; the exit code is then 3. A map that is zero everywhere "
         "is\n"
         "reported as empty, with its range before the ReLU.\n",
@@ -85,10 +85,10 @@ static int explain(explain_job *job, const explain_settings *settings,
                    const cli_arguments *arguments) {
     cs_error err = {0};
     double start = seconds_now();
+    interrupt_defer();
     cs_status status = output_folder_open(&job->folder, settings->output, &err);
     if (status != CS_OK)
         return fail("explain", &err);
-    interrupt_defer();
     status = explain_job_begin(job, settings->layer, settings->target, &err);
     if (status != CS_OK) {
         print_error("explain", &err);

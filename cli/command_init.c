@@ -2,6 +2,7 @@
 #include "cnnscope_convert.h"
 #include "common.h"
 #include "convert_report.h"
+#include "interrupt.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -57,6 +58,7 @@ static cs_status init(const init_settings *settings, cs_convert_report *report, 
     how.name = settings->output;
     how.channels = settings->channels;
     how.force = settings->force;
+    how.stop = interrupt_pending;
     if (settings->size)
         CS_TRY(parse_size(settings->size, &how.width, &how.height, err));
     errno = 0;
@@ -84,6 +86,7 @@ static int init_run(int argc, char **argv) {
                                                    : "-o NAME");
     cs_error err;
     cs_convert_report report;
+    interrupt_defer();
     if (init(&settings, &report, &err) != CS_OK)
         return fail("init", &err);
     cs_status status = convert_report_print(&report, &settings.common, "init", settings.arch, &err);

@@ -28,7 +28,7 @@ const cli_command cli_command_predict = {
     .summary = "classify images",
     .usage = "MODEL.json IMAGE... [options]",
     .details =
-        "An IMAGE is a PNG or JPEG file, or an .npy of the input tensor itself. One that\n"
+        "An IMAGE is a PNG, JPEG or PNM file, or an .npy of the input tensor itself. One that\n"
         "cannot be read does not stop the rest; the exit code is then 3. With --json, one line\n"
         "an image: image, class, name, logits, probabilities, status (and timings).\n",
     .examples = "  cnnscope predict best_model.json xray.png\n"

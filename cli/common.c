@@ -1,4 +1,5 @@
 #include "common.h"
+#include "interrupt.h"
 
 #include <errno.h>
 #include <math.h>
@@ -125,6 +126,7 @@ cs_status parse_size(const char *text, int64_t *width, int64_t *height, cs_error
 
 cs_status open_model(const cli_common *common, const char *path, cs_model **model, cs_error *err) {
     cs_model_options options = {.no_mmap = common->no_mmap};
+    char shown[VISIBLE_SIZE];
     size_t length = strlen(path);
     if (length > 4 && strcmp(path + length - 4, ".bin") == 0)
         return cs_error_set(err, CS_ERROR_ARGUMENT, path, -1,
@@ -135,6 +137,8 @@ cs_status open_model(const cli_common *common, const char *path, cs_model **mode
         return cs_error_set(err, CS_ERROR_ARGUMENT, path, -1,
                             "%s is a checkpoint; convert it first: cnnscope convert %s -o NAME",
                             path, path);
+    if (!common->no_mmap)
+        interrupt_mapping(visible(path, shown));
     return cs_model_open(path, &options, model, err);
 }
 

@@ -1,5 +1,5 @@
-/* interrupt.h - SIGINT and SIGTERM: work that writes a folder is stopped between two pieces of it,
- * all other work at once. */
+/* interrupt.h - signals: work that writes files is stopped between two pieces of it, all other work at
+ * once; and what a mapped file's shrinking, a full quota and a closed pipe do. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
@@ -7,14 +7,22 @@
 
 #define CLI_EXIT_INTERRUPTED 130
 
-/* Handles both signals by ending the process with exit code 130. */
+/* From now on SIGINT, SIGTERM and SIGHUP end the process with exit code 130; a file size limit is an
+ * error of write, not the end; and SIGBUS, which reading a mapped file that became shorter gives,
+ * ends it with exit code 3, a line on stderr, and no partial output folder left behind. */
 void interrupt_install(void);
 
+/* Names the file that will be mapped, for that line. */
+void interrupt_mapping(const char *path);
+
 /* From now on the first signal only sets a flag, for interrupt_check to report; a second one ends
- * the process. */
+ * the process. A closed pipe is an error of write, so that it leaves no partial output. */
 void interrupt_defer(void);
 
 /* CS_ERROR_INTERRUPTED once a deferred signal has come. */
 cs_status interrupt_check(cs_error *err);
+
+/* The same for cs_convert_options: whether such a signal has come. `state` is not used. */
+bool interrupt_pending(void *state);
 
 #endif

@@ -41,6 +41,8 @@ static void print_limits(void) {
     print_limit("bytes of an image file", images.max_file_bytes);
     print_limit("pixels of an image", (uint64_t)images.max_pixels);
     print_limit("width or height of an image", CS_IMAGE_MAX_SIDE);
+    print_limit("bytes of memory for decoding an image", (uint64_t)images.max_memory_bytes);
+    print_limit("scans of a JPEG", CS_JPEG_MAX_SCANS);
 }
 
 static const char *command_name(const void *list, size_t i) {

@@ -1,8 +1,8 @@
 #include "output_folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 enum { SUFFIX_ROOM = 64 }; /* for ".partial-<process>-<attempt>" */
+
+/* The folder that is being written, for output_folder_abandon. */
+static output_folder *volatile being_written;
 
 /* Copies `directory` without slashes at its end. */
 static cs_status clean_name(const char *directory, char out[PATH_MAX], cs_error *err) {
@@ -58,6 +61,7 @@ cs_status output_folder_open(output_folder *folder, const char *directory, cs_er
                  (long)getpid(), suffix);
         if (mkdir(path, 0777) == 0) {
             memcpy(folder->partial, path, sizeof path);
+            being_written = folder;
             return CS_OK;
         }
         if (errno != EEXIST)
@@ -128,19 +132,56 @@ cs_status output_folder_finish(output_folder *folder, cs_error *err) {
                      "%s: cannot be given its name: %s; the results are complete in %s",
                      folder->final, strerror(errno), folder->partial);
     folder->partial[0] = '\0';
+    being_written = NULL;
     return result == 0 ? CS_OK : CS_ERROR_OUTPUT;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk) {
-    (void)status;
-    (void)type;
-    (void)walk;
-    remove(path); /* what cannot be removed is left: it has "partial" in its name */
-    return 0;
+/* Removes the entries of the open folder that are no folders, and those of its folders, `depth` levels
+ * down; whether there were any. */
+static bool remove_entries(int folder, int depth) {
+    _Alignas(struct dirent64) char entries[4096];
+    bool removed = false;
+    ssize_t size;
+    while ((size = getdents64(folder, entries, sizeof entries)) > 0)
+        for (ssize_t at = 0; at < size;) {
+            const struct dirent64 *entry = (const void *)(entries + at);
+            const char *name = entry->d_name;
+            at += entry->d_reclen;
+            if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+                continue;
+            if (unlinkat(folder, name, 0) != 0 && depth > 0) {
+                int inner = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                while (inner >= 0 && remove_entries(inner, depth - 1))
+                    lseek(inner, 0, SEEK_SET);
+                if (inner >= 0)
+                    close(inner);
+                unlinkat(folder, name, AT_REMOVEDIR);
+            }
+            removed |= faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+        }
+    return removed;
+}
+
+/* Nothing here takes memory: it must work when that is exhausted, and in a signal's handler. What
+ * cannot be removed is left: it has "partial" in its name. */
+static void remove_folder(const char *path) {
+    enum { DEPTH = 3 };
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    while (folder >= 0 && remove_entries(folder, DEPTH))
+        lseek(folder, 0, SEEK_SET);
+    if (folder >= 0)
+        close(folder);
+    rmdir(path);
 }
 
 void output_folder_discard(output_folder *folder) {
     if (folder->partial[0])
-        nftw(folder->partial, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        remove_folder(folder->partial);
     folder->partial[0] = '\0';
+    being_written = NULL;
+}
+
+void output_folder_abandon(void) {
+    if (being_written)
+        remove_folder(being_written->partial);
 }

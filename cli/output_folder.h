@@ -12,7 +12,8 @@ typedef struct output_folder {
     char partial[PATH_MAX]; /* where to write until the end; "" where there is none */
 } output_folder;
 
-/* Makes the partial folder. Refuses, before any work, a DIR that exists already in whatever form.
+/* Makes the partial folder, of which a process writes one at a time: `folder` must stay where it is
+ * until it is finished or discarded. Refuses, before any work, a DIR that exists already in whatever form.
  * The folder that DIR lies in must exist. Errors: CS_ERROR_OUTPUT, CS_ERROR_ARGUMENT (`directory`
  * is NULL, empty or too long). */
 cs_status output_folder_open(output_folder *folder, const char *directory, cs_error *err);
@@ -36,5 +37,8 @@ cs_status output_folder_finish(output_folder *folder, cs_error *err);
 
 /* Removes the partial folder, if there is one, and what is in it. */
 void output_folder_discard(output_folder *folder);
+
+/* The same for the folder that is being written, if there is one, from a signal's handler. */
+void output_folder_abandon(void);
 
 #endif

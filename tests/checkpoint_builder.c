@@ -421,6 +421,47 @@ void built_legacy(const built_checkpoint *c, bytes *b, size_t parts[6]) {
     }
 }
 
+static const char *safetensors_dtype(const char *storage) {
+    static const char *const names[][2] = {{"FloatStorage", "F32"}, {"DoubleStorage", "F64"},
+                                           {"HalfStorage", "F16"},  {"BFloat16Storage", "BF16"},
+                                           {"LongStorage", "I64"},  {"IntStorage", "I32"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+        if (strcmp(storage, names[i][0]) == 0)
+            return names[i][1];
+    ck_abort_msg("no dtype for %s", storage);
+}
+
+void built_safetensors_header(const built_checkpoint *c, bytes *out) {
+    size_t at = 0;
+    for (int i = 0; i < c->count; ++i) {
+        const built_tensor *t = &c->tensors[i];
+        char text[200];
+        snprintf(text, sizeof text, "%c\"%s%s\":{\"dtype\":\"%s\",\"shape\":[", i ? ',' : '{',
+                 c->prefix, t->name, safetensors_dtype(t->type));
+        bytes_text(out, text);
+        for (int d = 0; d < t->dims; ++d) {
+            snprintf(text, sizeof text, "%s%lld", d ? "," : "", (long long)t->shape[d]);
+            bytes_text(out, text);
+        }
+        snprintf(text, sizeof text, "],\"data_offsets\":[%zu,%zu]}", at, at + t->data.size);
+        bytes_text(out, text);
+        at += t->data.size;
+    }
+    bytes_text(out, "}");
+}
+
+void built_safetensors(const built_checkpoint *c, bytes *out) {
+    bytes header = {0};
+    built_safetensors_header(c, &header);
+    while (header.size % 8 != 0)
+        bytes_text(&header, " ");
+    bytes_le(out, header.size, 8);
+    bytes_put(out, header.data, header.size);
+    for (int i = 0; i < c->count; ++i)
+        bytes_put(out, c->tensors[i].data.data, c->tensors[i].data.size);
+    bytes_free(&header);
+}
+
 const char *built_tiny_file(const char *folder) {
     built_checkpoint c;
     built_archive archive;

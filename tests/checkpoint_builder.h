@@ -109,6 +109,11 @@ void built_zip(const built_archive *archive, bytes *out, built_layout *layout);
 /* A legacy file; parts[i] is where pickle i begins, parts[5] the first storage. */
 void built_legacy(const built_checkpoint *c, bytes *out, size_t parts[6]);
 
+/* The JSON text of a .safetensors file: the tensors in their order, as the package writes it. */
+void built_safetensors_header(const built_checkpoint *c, bytes *out);
+/* The whole file, the header padded with spaces to a multiple of 8. */
+void built_safetensors(const built_checkpoint *c, bytes *out);
+
 /* "model.pth" with the tiny network in a folder: its path, in static storage. */
 const char *built_tiny_file(const char *folder);
 

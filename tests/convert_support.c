@@ -35,6 +35,15 @@ const char *test_put_legacy(const built_checkpoint *c) {
     return path;
 }
 
+const char *test_put_safetensors(const built_checkpoint *c) {
+    bytes file = {0};
+    built_safetensors(c, &file);
+    const char *path = test_path(test_temp_dir(), "model.safetensors");
+    test_file_put(path, file.data, file.size);
+    bytes_free(&file);
+    return path;
+}
+
 /* Converts into a new folder; returns NAME. */
 const char *test_convert(const char *path, cs_convert_options options, cs_convert_report *report) {
     cs_error err = {0};

@@ -15,6 +15,7 @@ static const cs_convert_options convert_defaults = CS_CONVERT_OPTIONS_DEFAULT;
  * that record's text unless it is NULL. */
 const char *test_put_zip(const built_checkpoint *c, const char *byteorder);
 const char *test_put_legacy(const built_checkpoint *c);
+const char *test_put_safetensors(const built_checkpoint *c);
 
 /* Converts into a new folder; returns NAME. `report` may be NULL. */
 const char *test_convert(const char *path, cs_convert_options options, cs_convert_report *report);

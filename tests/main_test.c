@@ -1,8 +1,13 @@
 /* main_test.c - runs the suites of suites.h, all or those named on the command line.
  *
+ * With --hostile-table it prints docs/hostile-input.md instead; with --fuzz-seeds FOLDER it writes first
+ * inputs for the fuzz targets.
+ *
  * Each test runs in a process of its own (Check's default), with a time limit. Check's summary is
  * the last line of a good run.
  */
+#include "fuzz_seeds.h"
+#include "hostile_table.h"
 #include "test_support.h"
 
 #include <stdio.h>
@@ -53,6 +58,13 @@ static bool arguments_are_known(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    bool table = argc == 2 && strcmp(argv[1], "--hostile-table") == 0;
+    bool seeds = argc == 3 && strcmp(argv[1], "--fuzz-seeds") == 0;
+    if ((table || seeds) && test_temp_start()) {
+        int code = table ? hostile_table_main() : fuzz_seeds_main(argv[2]);
+        test_temp_finish();
+        return code;
+    }
     if (!arguments_are_known(argc, argv) || !test_temp_start())
         return EXIT_FAILURE;
     setenv("CK_DEFAULT_TIMEOUT", test_long() ? "600" : "120", 0); /* seconds a test */

@@ -113,29 +113,35 @@ static void unchanged(built_checkpoint *c) { (void)c; }
 typedef struct variant {
     const char *name;
     void (*change)(built_checkpoint *c);
-    bool legacy;
+    const char *(*put)(const built_checkpoint *c); /* NULL: as a zip file */
     const char *key, *strip;
     int warnings;
 } variant;
 
 static const variant variants[] = {
-    {"legacy", unchanged, true, "", "", 0},
-    {"float16", retype_half, false, "", "", 0},
-    {"bfloat16", retype_bfloat16, false, "", "", 0},
-    {"float64", retype_double, false, "", "", 1},
-    {"mixed types", retype_mixed, false, "", "", 1},
-    {"legacy float16", retype_half, true, "", "", 0},
-    {"reversed strides", transpose, false, "", "", 0},
-    {"legacy reversed strides", transpose, true, "", "", 0},
-    {"shared storage", share, false, "", "", 0},
-    {"legacy shared storage", share, true, "", "", 0},
-    {"legacy view", share_view, true, "", "", 0},
-    {"state_dict", wrap_state_dict, false, "state_dict", "", 0},
-    {"model", wrap_model, false, "model", "", 0},
-    {"a list", wrap_list, false, "0", "", 0},
-    {"module.", prefix_module, false, "", "module.", 0},
-    {"parameters", use_parameters, false, "", "", 0},
-    {"_rebuild_tensor", use_old_rebuild, true, "", "", 0},
+    {"legacy", unchanged, test_put_legacy, "", "", 0},
+    {"float16", retype_half, NULL, "", "", 0},
+    {"bfloat16", retype_bfloat16, NULL, "", "", 0},
+    {"float64", retype_double, NULL, "", "", 1},
+    {"mixed types", retype_mixed, NULL, "", "", 1},
+    {"legacy float16", retype_half, test_put_legacy, "", "", 0},
+    {"reversed strides", transpose, NULL, "", "", 0},
+    {"legacy reversed strides", transpose, test_put_legacy, "", "", 0},
+    {"shared storage", share, NULL, "", "", 0},
+    {"legacy shared storage", share, test_put_legacy, "", "", 0},
+    {"legacy view", share_view, test_put_legacy, "", "", 0},
+    {"state_dict", wrap_state_dict, NULL, "state_dict", "", 0},
+    {"model", wrap_model, NULL, "model", "", 0},
+    {"a list", wrap_list, NULL, "0", "", 0},
+    {"module.", prefix_module, NULL, "", "module.", 0},
+    {"parameters", use_parameters, NULL, "", "", 0},
+    {"safetensors", unchanged, test_put_safetensors, "", "", 0},
+    {"safetensors float16", retype_half, test_put_safetensors, "", "", 0},
+    {"safetensors bfloat16", retype_bfloat16, test_put_safetensors, "", "", 0},
+    {"safetensors float64", retype_double, test_put_safetensors, "", "", 1},
+    {"safetensors mixed types", retype_mixed, test_put_safetensors, "", "", 1},
+    {"safetensors module.", prefix_module, test_put_safetensors, "", "module.", 0},
+    {"_rebuild_tensor", use_old_rebuild, test_put_legacy, "", "", 0},
 };
 
 START_TEST(test_variants) {
@@ -146,8 +152,8 @@ START_TEST(test_variants) {
     built_tiny(&c);
     v->change(&c);
     const char *wanted = test_convert(test_put_zip(&plain, NULL), convert_defaults, NULL);
-    const char *got = test_convert(v->legacy ? test_put_legacy(&c) : test_put_zip(&c, NULL),
-                                   convert_defaults, &report);
+    const char *got =
+        test_convert(v->put ? v->put(&c) : test_put_zip(&c, NULL), convert_defaults, &report);
     test_files_equal(wanted, got, ".bin");
     ck_assert_str_eq(report.key, v->key);
     ck_assert_str_eq(report.strip, v->strip);
@@ -156,6 +162,21 @@ START_TEST(test_variants) {
     cs_convert_report_free(&report);
     built_free(&plain);
     built_free(&c);
+}
+END_TEST
+
+/* What the safetensors package wrote (fixtures/make_safetensors.py): the same network. */
+START_TEST(test_package_file) {
+    built_checkpoint plain;
+    cs_convert_report report;
+    built_tiny(&plain);
+    const char *wanted = test_convert(test_put_zip(&plain, NULL), convert_defaults, NULL);
+    const char *got = test_convert("tests/fixtures/tiny.safetensors", convert_defaults, &report);
+    test_files_equal(wanted, got, ".bin");
+    ck_assert_str_eq(report.format, "safetensors");
+    ck_assert_int_eq(report.dropped_count, 1); /* num_batches_tracked */
+    cs_convert_report_free(&report);
+    built_free(&plain);
 }
 END_TEST
 
@@ -251,6 +272,7 @@ Suite *suite_convert(void) {
     tcase_add_test(all, test_tiny);
     tcase_add_test(all, test_same_bytes_twice);
     tcase_add_loop_test(all, test_variants, 0, (int)(sizeof variants / sizeof *variants));
+    tcase_add_test(all, test_package_file);
     tcase_add_test(all, test_big_endian);
     tcase_add_test(all, test_counters_are_dropped);
     tcase_add_test(all, test_sequential_head);

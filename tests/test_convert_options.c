@@ -231,7 +231,7 @@ START_TEST(test_other_files) {
         FILE_CASE("\x89PNG\r\n\x1a\n", CS_ERROR_UNSUPPORTED, "PNG"),
         FILE_CASE("\x08\x07\x12\x07pytorch", CS_ERROR_UNSUPPORTED, "ONNX"),
         FILE_CASE("\x80\4N.", CS_ERROR_UNSUPPORTED, "pickle"),
-        FILE_CASE("\2\0\0\0\0\0\0\0{}", CS_ERROR_UNSUPPORTED, "safetensors"),
+        FILE_CASE("\2\0\0\0\0\0\0\0{}", CS_ERROR_MISMATCH, "no state_dict"),
         FILE_CASE("CNNSCOPE........", CS_ERROR_UNSUPPORTED, "converted"),
         FILE_CASE("hello, world", CS_ERROR_FORMAT, "not a checkpoint"),
     };

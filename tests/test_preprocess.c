@@ -115,6 +115,38 @@ START_TEST(a_float64_npy_follows_the_run) {
 }
 END_TEST
 
+/* Whatever is refused, nothing of it is left in the input. */
+START_TEST(refused_inputs_leave_nothing) {
+    cs_error err;
+    cs_input input;
+    cs_tensor t;
+    cs_preprocess p = preprocess_of(3, 8, 6);
+    const char *path = test_path(test_temp_dir(), "x.npy");
+    static const int64_t shapes[][4] = {{2, 3, 6, 8}, {1, 1, 6, 8}, {1, 3, 5, 8}, {1, 3, 6, 7}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int64_t *s = shapes[i];
+        REQUIRE_OK(cs_tensor_allocate(&t, CS_F32, s[0], s[1], s[2], s[3], &err), err);
+        REQUIRE_OK(cs_npy_write(path, &t, 4, &err), err);
+        REQUIRE_STATUS(cs_input_load(path, &p, NULL, &input, &err), CS_ERROR_MISMATCH, err);
+        ck_assert(!input.tensor.data && !input.display.pixels);
+        cs_tensor_release(&t);
+    }
+    test_file_put(path, "\x93NUMPY\1\0\x76\0{", 11);
+    REQUIRE_STATUS(cs_input_load(path, &p, NULL, &input, &err), CS_ERROR_FORMAT, err);
+    test_file_put(path, "P6 1 1 255\nab", 13);
+    REQUIRE_STATUS(cs_input_load(path, &p, NULL, &input, &err), CS_ERROR_FORMAT, err);
+    test_file_put(path, "P6 1 1 255\nabc", 14);
+    p.channels = 4;
+    REQUIRE_STATUS(cs_input_load(path, &p, NULL, &input, &err), CS_ERROR_UNSUPPORTED, err);
+    ck_assert(!input.tensor.data && !input.display.pixels);
+    REQUIRE_STATUS(cs_input_load("no/such", &p, NULL, &input, &err), CS_ERROR_IO, err);
+    cs_input_options how = CS_INPUT_OPTIONS_DEFAULT;
+    how.limits.max_file_bytes = 13;
+    REQUIRE_STATUS(cs_input_load(path, &p, &how, &input, &err), CS_ERROR_LIMIT, err);
+    cs_input_free(NULL);
+}
+END_TEST
+
 Suite *suite_preprocess(void);
 Suite *suite_preprocess(void) {
     Suite *suite = suite_create("preprocess");
@@ -123,6 +155,7 @@ Suite *suite_preprocess(void) {
     tcase_add_test(tests, other_channel_counts_need_an_npy);
     tcase_add_test(tests, a_picture_loads_with_what_is_shown_of_it);
     tcase_add_test(tests, an_npy_is_the_input_itself);
+    tcase_add_test(tests, refused_inputs_leave_nothing);
     tcase_add_test(tests, a_float64_npy_follows_the_run);
     suite_add_tcase(suite, tests);
     return suite;

@@ -1,6 +1,7 @@
 /* test_stored_values.c - tensors of real checkpoints (../shared/data) as PyTorch reads them:
  * fixtures/stored_values.txt, made by the script beside it.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,11 +78,77 @@ START_TEST(test_values) {
 }
 END_TEST
 
+/* Files of torch-files that no tensor is read from, and why. */
+static const struct {
+    const char *file;
+    cs_status status;
+    const char *says;
+} refused[] = {
+    {"torch-files/burn/broken.pt", CS_ERROR_FORMAT, "not a checkpoint"},
+};
+
+START_TEST(test_refused) {
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i) {
+        const char *path = test_data_path(refused[i].file);
+        cs_error err = {0};
+        cs_checkpoint c = {.source = {.fd = -1}};
+        if (!path)
+            return;
+        cs_status status = cs_checkpoint_open(path, &c, &err);
+        if (status == CS_OK)
+            status = cs_checkpoint_select(&c, NULL, &err);
+        cs_checkpoint_close(&c);
+        ck_assert_int_eq(status, refused[i].status);
+        ck_assert_msg(strstr(err.text, refused[i].says) != NULL, "%s", err.text);
+    }
+}
+END_TEST
+
+static bool is_known(const char *file) {
+    expected e;
+    bool found = false;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i)
+        found = found || strcmp(refused[i].file, file) == 0;
+    FILE *f = fopen("tests/fixtures/stored_values.txt", "r");
+    ck_assert_ptr_nonnull(f);
+    while (!found && read_line(f, &e))
+        found = strcmp(e.file, file) == 0;
+    fclose(f);
+    return found;
+}
+
+/* No checkpoint of that folder is left out here. */
+START_TEST(test_complete) {
+    static const char *const folders[] = {"torch-files/burn", "torch-files/candle",
+                                          "torch-files/facenet"};
+    int seen = 0;
+    for (int i = 0; i < 3; ++i) {
+        const char *path = test_data_path(folders[i]);
+        if (!path)
+            return;
+        DIR *folder = opendir(path);
+        ck_assert_ptr_nonnull(folder);
+        for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+            char name[300];
+            snprintf(name, sizeof name, "%s/%s", folders[i], entry->d_name);
+            if (!strstr(name, ".pt"))
+                continue;
+            ck_assert_msg(is_known(name), "%s is neither read nor refused here", name);
+            ++seen;
+        }
+        closedir(folder);
+    }
+    ck_assert_int_ge(seen, 35);
+}
+END_TEST
+
 Suite *suite_stored_values(void);
 Suite *suite_stored_values(void) {
     Suite *suite = suite_create("stored_values");
     TCase *values = tcase_create("values");
     tcase_add_test(values, test_values);
+    tcase_add_test(values, test_refused);
+    tcase_add_test(values, test_complete);
     suite_add_tcase(suite, values);
     return suite;
 }

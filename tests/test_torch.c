@@ -53,6 +53,7 @@ static double compare_block(FILE *file, const block *b, cs_run *run) {
     return worst;
 }
 
+/* NULL where the gemm engine was not built. */
 static cs_run *run_seeded(const char *arch, int64_t classes, cs_engine engine, cs_dtype dtype,
                           FILE *file, cs_model **model) {
     cs_error err;
@@ -70,7 +71,12 @@ static cs_run *run_seeded(const char *arch, int64_t classes, cs_engine engine, c
     options.max_batch = 2;
     options.dtype = dtype;
     options.engine = engine;
-    REQUIRE_OK(cs_run_create(*model, &options, &run, &err), err);
+    cs_status status = cs_run_create(*model, &options, &run, &err);
+    if (status == CS_ERROR_UNSUPPORTED && engine == CS_ENGINE_GEMM) {
+        fprintf(stderr, "skipped: %s gemm (%s)\n", arch, err.text);
+        return NULL;
+    }
+    ck_assert_msg(status == CS_OK, "%s: %s", arch, err.text);
     for (block b; next_block(file, &b);) {
         char line[128];
         REQUIRE_OK(cs_run_keep(run, b.node, &err), err);
@@ -100,15 +106,16 @@ static void compare_with_torch(const char *arch, int64_t classes, cs_engine engi
     FILE *file = fopen(path, "r");
     ck_assert_msg(file != NULL, "%s is missing", path);
     cs_run *run = run_seeded(arch, classes, engine, dtype, file, &model);
-    for (block b; next_block(file, &b); blocks++) {
+    for (block b; run && next_block(file, &b); blocks++) {
         const double worst = compare_block(file, &b, run);
         ck_assert_msg(worst <= bound, "%s, %s: %s of %s is %.3g from PyTorch's; bound %.3g", arch,
                       cs_dtype_name(dtype), b.kind, b.node, worst, bound);
     }
-    ck_assert_int_eq(blocks, 20);
-    printf("torch: %s %s %s: %lld pool windows tied\n", arch,
-           engine == CS_ENGINE_GEMM ? "gemm" : "direct", cs_dtype_name(dtype),
-           (long long)cs_run_pool_ties(run));
+    ck_assert_int_eq(blocks, run ? 20 : 0);
+    if (run)
+        printf("torch: %s %s %s: %lld pool windows tied\n", arch,
+               engine == CS_ENGINE_GEMM ? "gemm" : "direct", cs_dtype_name(dtype),
+               (long long)cs_run_pool_ties(run));
     fclose(file);
     cs_run_free(run);
     cs_model_free(model);

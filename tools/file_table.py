@@ -8,6 +8,7 @@ import re
 GROUPS = [("engine", "the engine"), ("layers", "formula, forward, input gradient"),
           ("layers/kernels", "nothing but arithmetic"), ("cam", "images, Grad-CAM, figures"),
           ("weights_tools", "checkpoints in, models out"), ("cli", "the command line"), ("tests", "the tests"),
+          ("tests/fuzz", "fuzz targets (their inputs are in corpus/)"),
           ("bench", "benchmarks beside the peers (RESULTS.md has the figures)"),
           ("examples", "small programs against the public headers")]
 

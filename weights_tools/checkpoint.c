@@ -8,11 +8,13 @@
 
 cs_status cs_checkpoint_open(const char *path, cs_checkpoint *checkpoint, cs_error *err) {
     *checkpoint = (cs_checkpoint){.strip = ""};
-    bool zip = false;
+    cs_container container = CS_CONTAINER_ZIP;
     CS_TRY(cs_source_open(path, &checkpoint->source, err));
-    CS_TRY(cs_checkpoint_sniff(&checkpoint->source, &zip, err));
-    return zip ? cs_checkpoint_open_zip(checkpoint, err)
-               : cs_checkpoint_open_legacy(checkpoint, err);
+    CS_TRY(cs_checkpoint_sniff(&checkpoint->source, &container, err));
+    if (container == CS_CONTAINER_ZIP)
+        return cs_checkpoint_open_zip(checkpoint, err);
+    return container == CS_CONTAINER_LEGACY ? cs_checkpoint_open_legacy(checkpoint, err)
+                                            : cs_checkpoint_open_safetensors(checkpoint, err);
 }
 
 void cs_checkpoint_close(cs_checkpoint *checkpoint) {

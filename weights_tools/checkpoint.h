@@ -1,4 +1,5 @@
-/* checkpoint.h - a PyTorch checkpoint: the file, its pickle, and the state_dict chosen in it. */
+/* checkpoint.h - a checkpoint of PyTorch or safetensors: the file, what its pickle or header says,
+ * and the state_dict chosen in it. */
 #ifndef CS_CHECKPOINT_H
 #define CS_CHECKPOINT_H
 
@@ -8,6 +9,8 @@
 #define CS_CHECKPOINT_TENSORS_MAX 65536
 #define CS_TENSOR_NAME_MAX        255
 #define CS_DROPPED_MAX            16384
+#define CS_SAFETENSORS_HEADER_MAX 100000000
+#define CS_SAFETENSORS_VALUES_MAX 1000000
 
 typedef struct cs_named_tensor {
     char *name;      /* without the stripped prefix */
@@ -16,11 +19,11 @@ typedef struct cs_named_tensor {
 
 typedef struct cs_checkpoint {
     cs_source source;
-    const char *format; /* "torch-zip", "torch-legacy" */
+    const char *format; /* "torch-zip", "torch-legacy", "safetensors" */
     cs_zip zip;         /* torch-zip */
     char *folder;       /* the archive's top folder with its slash: "best_model/" */
     bool big_endian;    /* elements are stored so */
-    cs_pickle pickle;
+    cs_pickle pickle;   /* safetensors: the same values, made from the header */
     uint32_t root;
     /* set by cs_checkpoint_select */
     char *key;                /* path of the state_dict; "" is the root */
@@ -60,10 +63,17 @@ cs_status cs_checkpoint_read(cs_checkpoint *checkpoint, const cs_stored_tensor *
 
 /* ---- parts of cs_checkpoint_open ---- */
 
-/* Refuses, by name and with advice, what is neither a zip nor a legacy file. */
-cs_status cs_checkpoint_sniff(const cs_source *source, bool *zip, cs_error *err);
+typedef enum cs_container {
+    CS_CONTAINER_ZIP,
+    CS_CONTAINER_LEGACY,
+    CS_CONTAINER_SAFETENSORS,
+} cs_container;
+
+/* Refuses, by name and with advice, what is none of the three. */
+cs_status cs_checkpoint_sniff(const cs_source *source, cs_container *container, cs_error *err);
 cs_status cs_checkpoint_open_zip(cs_checkpoint *checkpoint, cs_error *err);
 cs_status cs_checkpoint_open_legacy(cs_checkpoint *checkpoint, cs_error *err);
+cs_status cs_checkpoint_open_safetensors(cs_checkpoint *checkpoint, cs_error *err);
 
 /* ---- parts of cs_checkpoint_select ---- */
 

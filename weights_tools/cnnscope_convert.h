@@ -46,6 +46,9 @@ typedef struct cs_convert_options {
     double eps;                    /* of every batch norm; 0: 1e-5, marked as assumed */
     bool strict; /* refuse a checkpoint whose pickle names anything that is not part of a tensor */
     bool force;  /* overwrite NAME.json and NAME.bin */
+    bool (*stop)(void *state); /* asked now and then, on the calling thread: true ends the work with
+                                  CS_ERROR_INTERRUPTED and nothing left behind; NULL: never */
+    void *stop_state;
 } cs_convert_options;
 
 #define CS_CONVERT_OPTIONS_DEFAULT                                                                 \
@@ -62,7 +65,7 @@ typedef struct cs_convert_opaque {
 typedef struct cs_convert_report {
     char *json_path, *bin_path;
     char *architecture; /* "resnet50", "resnet20_cifar", ... */
-    char *format;       /* "torch-zip", "torch-legacy", "init" */
+    char *format;       /* "torch-zip", "torch-legacy", "safetensors", "init" */
     char *key;          /* path of the chosen state_dict inside the checkpoint; "" is the root */
     char *strip;        /* prefix taken off every name: "module." or "" */
     int64_t tensors;    /* number of tensors written */
@@ -85,14 +88,15 @@ typedef struct cs_convert_report {
 /* Frees what a report holds and clears it. Accepts NULL and a cleared report. */
 void cs_convert_report_free(cs_convert_report *report);
 
-/* Converts a checkpoint (zip .pth/.pt, legacy .th/.pth) into NAME.json + NAME.bin. On an error
- * nothing new is left behind, and existing files are as they were (with `force`, an error between
- * the two renames can leave NAME.bin without NAME.json, never a pair that does not belong
- * together). `report` may be NULL; the caller frees it with cs_convert_report_free.
+/* Converts a checkpoint (zip .pth/.pt, legacy .th/.pth, .safetensors) into NAME.json + NAME.bin. On
+ * an error nothing new is left behind, and existing files are as they were; with `force`, where the
+ * very last step fails, the renaming of NAME.json, neither of the old files is left, nor of the new:
+ * never a pair that does not belong together. `report` may be NULL; the caller frees it with cs_convert_report_free.
  * Errors: CS_ERROR_ARGUMENT (options), CS_ERROR_IO, CS_ERROR_FORMAT (damaged), CS_ERROR_UNSUPPORTED
  * (another format, a pickled nn.Module, a kind of tensor that a model cannot have),
  * CS_ERROR_MISMATCH (no architecture fits; names the first tensor missing, left over or of the
- * wrong shape), CS_ERROR_LIMIT, CS_ERROR_OUTPUT (exists, or cannot be written), CS_ERROR_MEMORY. */
+ * wrong shape), CS_ERROR_LIMIT, CS_ERROR_OUTPUT (exists, or cannot be written), CS_ERROR_MEMORY,
+ * CS_ERROR_INTERRUPTED (`stop`). */
 cs_status cs_convert(const char *checkpoint, const cs_convert_options *options,
                      cs_convert_report *report, cs_error *err);
 
@@ -104,7 +108,7 @@ cs_status cs_convert(const char *checkpoint, const cs_convert_options *options,
  *     "resnet_cifar:depth=20,width=16"
  *
  * where what is left out takes the value shown (block=basic, layers=2-2-2-2). Classes >= 1.
- * Errors: CS_ERROR_ARGUMENT, CS_ERROR_LIMIT, CS_ERROR_OUTPUT, CS_ERROR_MEMORY. */
+ * Errors: CS_ERROR_ARGUMENT, CS_ERROR_LIMIT, CS_ERROR_OUTPUT, CS_ERROR_MEMORY, CS_ERROR_INTERRUPTED. */
 cs_status cs_init(const char *arch, int64_t classes, uint64_t seed,
                   const cs_convert_options *options, cs_convert_report *report, cs_error *err);
 

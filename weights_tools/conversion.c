@@ -214,6 +214,12 @@ cs_status cs_conversion_inspect(cs_conversion *c, cs_error *err) {
     return CS_OK;
 }
 
+cs_status cs_conversion_go_on(const cs_conversion *c, cs_error *err) {
+    if (!c->options->stop || !c->options->stop(c->options->stop_state))
+        return CS_OK;
+    return cs_error_set(err, CS_ERROR_INTERRUPTED, NULL, -1, "interrupted; nothing was written");
+}
+
 void cs_conversion_release(cs_conversion *c) {
     if (c->partial_bin)
         unlink(c->partial_bin);

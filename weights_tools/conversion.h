@@ -60,6 +60,9 @@ cs_status cs_conversion_inspect(cs_conversion *conversion, cs_error *err);
 cs_status cs_conversion_warn(cs_conversion *conversion, cs_error *err, const char *format, ...)
     CS_PRINTF(3, 4);
 
+/* CS_ERROR_INTERRUPTED if the caller wants the work stopped. */
+cs_status cs_conversion_go_on(const cs_conversion *conversion, cs_error *err);
+
 /* Fills in the binary's header, with the hash of its tensors. */
 void cs_conversion_seal(cs_conversion *conversion);
 

@@ -13,6 +13,8 @@ static const cs_convert_limit limits[] = {
     {"pickle values", CS_PICKLE_VALUES_MAX},
     {"pickle memo entries", CS_PICKLE_MEMO_MAX},
     {"pickle stack", CS_PICKLE_STACK_MAX},
+    {"safetensors header bytes", CS_SAFETENSORS_HEADER_MAX},
+    {"safetensors header values", CS_SAFETENSORS_VALUES_MAX},
     {"storages", CS_PICKLE_STORAGES_MAX},
     {"tensors", CS_CHECKPOINT_TENSORS_MAX},
     {"tensor dimensions", CS_PICKLE_DIMS_MAX},
@@ -54,6 +56,7 @@ static cs_status check_strict(const cs_checkpoint *checkpoint, cs_error *err) {
 static cs_status read_tensors(cs_conversion *c, cs_checkpoint *checkpoint, cs_error *err) {
     int64_t rounded = 0;
     for (size_t i = 0; i < c->draft.tensor_count; ++i) {
+        CS_TRY(cs_conversion_go_on(c, err));
         cs_draft_tensor *tensor = &c->draft.tensors[i];
         const cs_stored_tensor *stored = cs_checkpoint_tensor(checkpoint, tensor->name);
         float *values = cs_conversion_values(c, tensor);

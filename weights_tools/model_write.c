@@ -89,10 +89,13 @@ static cs_status write_manifest(cs_conversion *c, const char *bin_file, cs_error
     return status;
 }
 
-static void drop_partial(char **partial) {
-    unlink(*partial);
+static cs_status drop_partial(char **partial, cs_error *err) {
+    if (unlink(*partial) != 0)
+        return cs_error_set(err, CS_ERROR_OUTPUT, *partial, -1, "%s: cannot be removed: %s",
+                            *partial, strerror(errno));
     free(*partial);
     *partial = NULL;
+    return CS_OK;
 }
 
 static const char *last_part(const char *path) {
@@ -128,8 +131,7 @@ static cs_status run_golden(cs_conversion *c, double *seconds, cs_error *err) {
     double begin = cs_seconds();
     CS_TRY(cs_conversion_golden(c, c->partial_json, err));
     *seconds = cs_seconds() - begin;
-    drop_partial(&c->partial_json);
-    return CS_OK;
+    return drop_partial(&c->partial_json, err);
 }
 
 /* The hash of the whole binary, computed beside writing and running. */
@@ -152,6 +154,8 @@ cs_status cs_conversion_write(cs_conversion *c, double *golden_seconds, cs_error
     bool started = pthread_create(&thread, NULL, run_hash, &job) == 0;
     cs_status status = write_partial(c->bin_path, c->bin, c->bin_size, &c->partial_bin, err);
     if (status == CS_OK)
+        status = cs_conversion_go_on(c, err);
+    if (status == CS_OK)
         status = run_golden(c, golden_seconds, err);
     if (started)
         pthread_join(thread, NULL);
@@ -166,6 +170,7 @@ cs_status cs_conversion_write(cs_conversion *c, double *golden_seconds, cs_error
 cs_status cs_conversion_commit(cs_conversion *c, cs_error *err) {
     CS_TRY(sync_path(c->partial_bin, O_RDONLY, err));
     CS_TRY(sync_path(c->partial_json, O_RDONLY, err));
+    CS_TRY(cs_conversion_go_on(c, err)); /* the last moment */
     if (c->options->force && unlink(c->json_path) != 0 && errno != ENOENT)
         return output_error(c->json_path, err);
     if (rename(c->partial_bin, c->bin_path) != 0)

@@ -377,8 +377,15 @@ static cs_status step(machine *m) {
     if (m->pickle->opcodes == 1 && m->code != 0x80)
         return BAD(m, "a pickle that does not begin with PROTO 2");
     const operation *found = &operations[m->code];
-    if (found->run)
-        return found->run(m);
+    if (found->run) {
+        cs_status status = found->run(m);
+        if (status == CS_ERROR_LIMIT && m->err && m->err->offset < 0) {
+            char text[sizeof m->err->text];
+            memcpy(text, m->err->text, sizeof text);
+            return FAIL(m, status, "%s", text); /* an array's limit: here */
+        }
+        return status;
+    }
     if (found->name)
         return FAIL(m, CS_ERROR_UNSUPPORTED,
                     "the pickle operation %s (0x%02x), which torch.save "

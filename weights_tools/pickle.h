@@ -53,7 +53,7 @@ typedef enum cs_element {
     CS_ELEMENT_BOOL,
     CS_ELEMENT_UNTYPED, /* bytes; the tensor says what they are */
     CS_ELEMENT_FOREIGN, /* the first of those known by name and size alone: complex, quantized... */
-    CS_ELEMENT_COUNT = CS_ELEMENT_FOREIGN + 16,
+    CS_ELEMENT_COUNT = CS_ELEMENT_FOREIGN + 19,
 } cs_element;
 
 size_t cs_element_size(cs_element element);
@@ -107,7 +107,7 @@ typedef struct cs_value {
 } cs_value;
 
 typedef struct cs_storage {
-    char *key; /* letters and digits; owned */
+    char *key; /* letters and digits; owned; NULL in a safetensors file */
     cs_element element;
     uint64_t numel;  /* bytes for CS_ELEMENT_UNTYPED */
     uint64_t offset; /* of its bytes in the file; set by the checkpoint */

@@ -38,6 +38,9 @@ static const element_row elements[CS_ELEMENT_COUNT] = {
     {"float8_e4m3fnuz", "", 1},
     {"float8_e5m2fnuz", "", 1},
     {"float8_e8m0fnu", "", 1},
+    {"float6_e2m3", "", 1}, /* safetensors packs these three into bits */
+    {"float6_e3m2", "", 1},
+    {"float4_e2m1", "", 1},
 };
 
 typedef struct global_row {
