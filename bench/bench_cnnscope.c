@@ -260,9 +260,8 @@ int main(int argc, char **argv) {
     for (int i = peak ? 2 : 3; i < argc && took > 0; i += took)
         took = read_option(&b, argv + i, argc - i, &err);
     if (peak && took > 0)
-        return print_peak(b.options.threads > 0 && b.options.threads < THREADS_LIMIT
-                              ? b.options.threads
-                              : 1);
+        return print_peak(
+            b.options.threads > 0 && b.options.threads < THREADS_LIMIT ? b.options.threads : 1);
     if (argc > 2 && took > 0) {
         b.model_path = argv[1];
         b.input_path = argv[2];

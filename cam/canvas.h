@@ -18,8 +18,8 @@ void cs_canvas_paste(cs_image *canvas, int64_t x, int64_t y, const cs_image *pic
 
 /* Glyphs of the built-in font: CS_BUILTIN_ROWS rows of 5 bits (16 is the leftmost), the first 7
  * above the base line; a box where a code point has none. */
-#define CS_BUILTIN_ROWS 9
-#define CS_BUILTIN_ABOVE 7
+#define CS_BUILTIN_ROWS    9
+#define CS_BUILTIN_ABOVE   7
 #define CS_BUILTIN_COLUMNS 5
 void cs_font_builtin_glyph(uint32_t code, uint8_t rows[CS_BUILTIN_ROWS]);
 

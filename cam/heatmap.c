@@ -89,7 +89,7 @@ cs_status cs_heatmap_make(const cs_tensor *raw, int64_t width, int64_t height, c
     CS_CHECK(width >= 1 && height >= 1 && width <= CS_IMAGE_MAX_SIDE && height <= CS_IMAGE_MAX_SIDE,
              CS_ERROR_ARGUMENT, "a heatmap of %lld x %lld pixels (1 to %d a side)",
              (long long)width, (long long)height, CS_IMAGE_MAX_SIDE);
-    double *values = malloc((size_t)raw->h * (size_t)raw->w * sizeof *values);
+    double *values = calloc((size_t)raw->h * (size_t)raw->w, sizeof *values);
     double *rows = malloc((size_t)raw->h * (size_t)width * sizeof *rows);
     tap *across = malloc((size_t)width * sizeof *across);
     tap *down = malloc((size_t)height * sizeof *down);

@@ -153,6 +153,10 @@ static cs_status check_chunks(png *p, const cs_image_limits *limits, cs_error *e
     size_t at = SIGNATURE_SIZE;
     if (p->size - at < CHUNK_OVERHEAD + 13)
         return cut(p, at, err);
+    if (memcmp(p->data + at + 4, "CgBI", 4) == 0)
+        return cs_error_set(err, CS_ERROR_UNSUPPORTED, p->name, (int64_t)at,
+                            "this is Apple's variant of PNG (CgBI): make it a PNG again, for "
+                            "example: pngcrush -revert-iphone-optimizations FILE out.png");
     if (read_u32(p->data + at) != 13 || memcmp(p->data + at + 4, "IHDR", 4) != 0)
         return cs_error_set(err, CS_ERROR_FORMAT, p->name, (int64_t)at,
                             "the PNG does not begin with its header (IHDR of 13 bytes)");

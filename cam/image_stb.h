@@ -25,7 +25,7 @@ typedef struct cs_stb_font cs_stb_font;
 cs_stb_font *cs_stb_font_open(const uint8_t *data, size_t size, bool *exhausted);
 void cs_stb_font_close(cs_stb_font *font);
 
-/* Whether memory was exhausted while one of its glyphs was drawn since the last time it was asked. */
+/* Whether memory was exhausted while one of its glyphs was drawn, since it was last asked. */
 bool cs_stb_font_exhausted(cs_stb_font *font);
 
 /* The glyph of a code point; 0 if the font has none. */

@@ -127,14 +127,9 @@ static cs_status seed_image(const cs_target *target, const cs_tensor *logits, in
     CS_CHECK(c >= 0 && c < logits->c, CS_ERROR_ARGUMENT,
              "class %lld: the model has classes 0 to %lld", (long long)c, (long long)logits->c - 1);
     switch (target->kind) {
-    case CS_TARGET_LOGIT:
-        cs_tensor_set(seed, n, c, 0, 0, 1.0);
-        return CS_OK;
-    case CS_TARGET_NEG_LOGIT:
-        cs_tensor_set(seed, n, c, 0, 0, -1.0);
-        return CS_OK;
-    case CS_TARGET_PROB:
-        return seed_probability(logits, n, c, seed, err);
+    case CS_TARGET_LOGIT: cs_tensor_set(seed, n, c, 0, 0, 1.0); return CS_OK;
+    case CS_TARGET_NEG_LOGIT: cs_tensor_set(seed, n, c, 0, 0, -1.0); return CS_OK;
+    case CS_TARGET_PROB: return seed_probability(logits, n, c, seed, err);
     case CS_TARGET_MARGIN:
         CS_CHECK(target->other >= 0 && target->other < logits->c, CS_ERROR_ARGUMENT,
                  "margin's class %lld: the model has classes 0 to %lld", (long long)target->other,

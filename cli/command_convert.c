@@ -42,13 +42,14 @@ const cli_command cli_command_convert = {
     .summary = "turn a PyTorch checkpoint into a model, without Python",
     .usage = "CHECKPOINT -o NAME [options]",
     .details =
-        "Reads .pth and .pt files (zip), legacy .th and .pth files and .safetensors files that hold "
-        "a\nstate_dict, and executes nothing that they contain. The architecture is recognised from names and "
-        "shapes:\n"
-        "ResNet, ResNeXt and Wide ResNet of torchvision, with any number of classes, and the "
-        "CIFAR\n"
-        "ResNets. What a checkpoint cannot tell (input size, mean, std, eps) is taken from the\n"
-        "architecture's habits, marked as assumed, and can be set here.\n",
+        "Reads .pth and .pt files (zip), legacy .th and .pth files and .safetensors files that "
+        "hold a\n"
+        "state_dict, and executes nothing that they contain. The architecture is recognised from\n"
+        "names and shapes: ResNet, ResNeXt and Wide ResNet of torchvision, with any number of "
+        "classes,\n"
+        "and the CIFAR ResNets. What a checkpoint cannot tell (input size, mean, std, eps) is "
+        "taken\n"
+        "from the architecture's habits, marked as assumed, and can be set here.\n",
     .examples =
         "  cnnscope convert best_model.pth -o best_model --classes NORMAL,PNEUMONIA\n"
         "  cnnscope convert resnet20.th -o resnet20 --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25\n",

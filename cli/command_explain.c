@@ -105,6 +105,7 @@ static int explain(explain_job *job, const explain_settings *settings,
         goto cleanup;
     }
     if ((status = explain_job_finish(job, &err)) != CS_OK ||
+        (status = interrupt_check(&err)) != CS_OK ||
         (status = output_folder_finish(&job->folder, &err)) != CS_OK) {
         print_error("explain", &err);
         goto cleanup;

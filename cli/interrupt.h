@@ -1,5 +1,5 @@
-/* interrupt.h - signals: work that writes files is stopped between two pieces of it, all other work at
- * once; and what a mapped file's shrinking, a full quota and a closed pipe do. */
+/* interrupt.h - signals: work that writes files is stopped between two pieces of it, all other work
+ * at once; and what a mapped file's shrinking, a full quota and a closed pipe do. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
@@ -7,9 +7,9 @@
 
 #define CLI_EXIT_INTERRUPTED 130
 
-/* From now on SIGINT, SIGTERM and SIGHUP end the process with exit code 130; a file size limit is an
- * error of write, not the end; and SIGBUS, which reading a mapped file that became shorter gives,
- * ends it with exit code 3, a line on stderr, and no partial output folder left behind. */
+/* From now on SIGINT, SIGTERM and SIGHUP end the process with exit code 130; a file size limit is
+ * an error of write, not the end; and SIGBUS, which reading a mapped file that became shorter
+ * gives, ends it with exit code 3, a line on stderr, and no partial output folder left behind. */
 void interrupt_install(void);
 
 /* Names the file that will be mapped, for that line. */

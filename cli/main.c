@@ -8,9 +8,9 @@
 #include <string.h>
 
 static const cli_command *const commands[] = {
-    &cli_command_convert, &cli_command_init,    &cli_command_info, &cli_command_verify,
-    &cli_command_predict, &cli_command_explain, &cli_command_dump, &cli_command_demo,
-    &cli_command_selftest,
+    &cli_command_convert, &cli_command_init,    &cli_command_info,
+    &cli_command_verify,  &cli_command_predict, &cli_command_explain,
+    &cli_command_dump,    &cli_command_demo,    &cli_command_selftest,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -38,6 +38,9 @@ static void print_limits(void) {
     cs_convert_limit limit;
     for (int64_t i = 0; (limit = cs_convert_limit_get(i)).name; i++)
         print_limit(limit.name, limit.value);
+    cs_model_limit model;
+    for (int64_t i = 0; (model = cs_model_limit_get(i)).name; i++)
+        print_limit(model.name, model.value);
     print_limit("bytes of an image file", images.max_file_bytes);
     print_limit("pixels of an image", (uint64_t)images.max_pixels);
     print_limit("width or height of an image", CS_IMAGE_MAX_SIDE);

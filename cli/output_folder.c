@@ -136,8 +136,8 @@ cs_status output_folder_finish(output_folder *folder, cs_error *err) {
     return result == 0 ? CS_OK : CS_ERROR_OUTPUT;
 }
 
-/* Removes the entries of the open folder that are no folders, and those of its folders, `depth` levels
- * down; whether there were any. */
+/* Removes the entries of the open folder, those of its folders `depth` levels down first; whether
+ * any went. */
 static bool remove_entries(int folder, int depth) {
     _Alignas(struct dirent64) char entries[4096];
     bool removed = false;

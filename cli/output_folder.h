@@ -12,10 +12,10 @@ typedef struct output_folder {
     char partial[PATH_MAX]; /* where to write until the end; "" where there is none */
 } output_folder;
 
-/* Makes the partial folder, of which a process writes one at a time: `folder` must stay where it is
- * until it is finished or discarded. Refuses, before any work, a DIR that exists already in whatever form.
- * The folder that DIR lies in must exist. Errors: CS_ERROR_OUTPUT, CS_ERROR_ARGUMENT (`directory`
- * is NULL, empty or too long). */
+/* Makes the partial folder, of which a process writes one at a time: `folder` must stay where it
+ * is until it is finished or discarded. Refuses, before any work, a DIR that exists already in
+ * whatever form. The folder that DIR lies in must exist. Errors: CS_ERROR_OUTPUT,
+ * CS_ERROR_ARGUMENT (`directory` is NULL, empty or too long). */
 cs_status output_folder_open(output_folder *folder, const char *directory, cs_error *err);
 
 /* Formats the path of something in the partial folder into `out`. Errors: CS_ERROR_LIMIT. */

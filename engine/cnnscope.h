@@ -60,6 +60,13 @@ cs_status cs_model_open_memory(const char *name, const void *manifest, size_t ma
 /* Accepts NULL. */
 void cs_model_free(cs_model *model);
 
+/* The limits for models, for --limits: index 0, 1, ... until a NULL name. */
+typedef struct cs_model_limit {
+    const char *name;
+    uint64_t value;
+} cs_model_limit;
+cs_model_limit cs_model_limit_get(int64_t index);
+
 /* Compares the SHA-256 of the binary and the CRC-32 of every tensor with the manifest's.
  * Errors: CS_ERROR_FORMAT naming the first tensor that differs. */
 cs_status cs_model_verify_hash(const cs_model *model, cs_error *err);
@@ -262,8 +269,8 @@ typedef struct cs_run_memory {
 cs_run_memory cs_run_memory_used(const cs_run *run);
 
 /* A step of the plan: a node and those behind it that are computed with it, and how long it took in
- * the last forward. Names live as long as the model. The index must be in range; valid while the run
- * is prepared. */
+ * the last forward. Names live as long as the model. The index must be in range; valid while the
+ * run is prepared. */
 typedef struct cs_step_info {
     const char *first, *last;
     int first_node, last_node;

@@ -280,6 +280,21 @@ cs_status manifest_parse(cs_model *model, cs_error *err) {
     return parse_golden(model, root, err);
 }
 
+cs_model_limit cs_model_limit_get(int64_t index) {
+    static const cs_model_limit limits[] = {
+        {"bytes of a manifest", MODEL_MANIFEST_LIMIT},
+        {"nested objects and arrays in a manifest", MODEL_JSON_DEPTH},
+        {"nodes of a model", MODEL_NODE_LIMIT},
+        {"tensors of a model", MODEL_TENSOR_LIMIT},
+        {"bytes of a node's or tensor's name", MODEL_NAME_LIMIT},
+        {"classes of a model", MODEL_CLASS_LIMIT},
+        {"channels of a node", MODEL_DIMENSION_LIMIT},
+        {"values of a node for one image", (uint64_t)MODEL_IMAGE_LIMIT},
+    };
+    const int64_t count = sizeof limits / sizeof *limits;
+    return index >= 0 && index < count ? limits[index] : (cs_model_limit){NULL, 0};
+}
+
 void cs_model_free(cs_model *model) {
     if (!model)
         return;

@@ -18,8 +18,8 @@ enum { WATCH_ACTIVATION = 1, WATCH_GRADIENT = 2 };
 /* One forward step: a node, and the nodes behind it that its epilogue computes (-1: none). */
 typedef struct plan_step {
     int first, norm, add, relu;
-    int last;     /* the node whose value is stored */
-    int residual; /* the other operand of `add` */
+    int last;       /* the node whose value is stored */
+    int residual;   /* the other operand of `add` */
     double seconds; /* it took in the last forward */
 } plan_step;
 

@@ -1,6 +1,7 @@
 /* textbook_gradcam.c - textbook Grad-CAM on the public header alone.
  *
- *     cc textbook_gradcam.c -I../engine ../build/libcnnscope.a -lcjson -lz -lmd -lopenblas -lm -pthread
+ *     cc textbook_gradcam.c -I../engine ../build/libcnnscope.a -lcjson -lz -lmd -lopenblas -lm \
+ *        -pthread
  *     ./a.out small_resnet.json layer4
  *
  * The image is the input of seed 1; cnnscope_cam.h reads real ones.

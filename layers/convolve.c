@@ -1,6 +1,7 @@
 /* convolve.c - the one driver behind convolution, linear and their input gradients.
  *
- *   result[n,i,j,k] = bias[k] + sum over taps t, channels c of  from[n,y(i,t),x(j,t),c] * w[t][c][k]
+ *   result[n,i,j,k] = bias[k] + sum over taps t, channels c of
+ *                     from[n,y(i,t),x(j,t),c] * w[t][c][k]
  *
  * as one chain an output, taps then channels ascending (docs/arithmetic.md). No im2col: a table of
  * pointers, one for each tap and result, leads to the channels of the source pixel; taps outside

@@ -20,8 +20,9 @@
     X(input)                                                                                       \
     X(conv2d)                                                                                      \
     X(batch_norm)                                                                                  \
-    X(relu) X(max_pool2d) X(avg_pool2d) X(adaptive_avg_pool2d) X(linear) X(add) X(flatten)         \
-        X(softmax) X(shortcut_a)
+    X(relu)                                                                                        \
+    X(max_pool2d) X(avg_pool2d) X(adaptive_avg_pool2d) X(linear) X(add) X(flatten) X(softmax)      \
+        X(shortcut_a)
 
 LAYERS(DECLARE)
 #define LIST_ITEM(name) LIST(name),

@@ -35,8 +35,8 @@ bool fault_shim_works(void);
 void fault_setup(void);
 const char *fault_folder(void); /* its path */
 
-/* Empties made/ (and puts the old pair there for `force`), runs the command with a fault (NULL: none)
- * and collects the result. The program has ten seconds. */
+/* Empties made/ (and puts the old pair there for `force`), runs the command with a fault (NULL:
+ * none) and collects the result. The program has ten seconds. */
 const fault_result *fault_run(const fault_command *command, const char *fault);
 
 /* As fault_run, but the program is sent `signal_number` after `microseconds`. */
@@ -49,8 +49,11 @@ long fault_calls(const char *class_name);
 /* Runs the command without a fault and keeps what it prints and leaves as the truth. */
 void fault_learn(const fault_command *command);
 
+/* Whether the last run printed what fault_learn saw. */
+bool fault_printed_the_same(void);
+
 /* Fails the test unless the last run did what is promised: no crash, no hang, no block leaked; exit
- * code 0 with all that fault_learn saw, or 3 or 6 with a line that says why and nothing in made/. */
+ * code 0 with all that fault_learn saw, or 3 or 6 with a line that says why and nothing made. */
 void fault_judge(const fault_command *command, const char *fault);
 
 /* Fails the test unless made/ is as it may be after the process was ended from outside: each output

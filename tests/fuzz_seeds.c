@@ -94,6 +94,18 @@ static void put_pickles(void) {
     }
 }
 
+/* A whole network, for what recognises it. */
+static void put_network(void) {
+    built_checkpoint c;
+    bytes data = {0};
+    built_tiny(&c);
+    bytes_le(&data, 0, 1);
+    built_pickle(&c, false, &data);
+    put("pickle", "network", &data);
+    bytes_free(&data);
+    built_free(&c);
+}
+
 /* A manifest without identity. */
 static void put_manifest(void) {
     built_checkpoint c;
@@ -114,6 +126,7 @@ static void put_manifest(void) {
 START_TEST(write_seeds) {
     put_varieties();
     put_pickles();
+    put_network();
     put_manifest();
 }
 END_TEST

@@ -1,13 +1,11 @@
-/* hostile_files.c - see the header. Lists LEGACY and TENSOR. Each function makes the change that its case is named for. */
+/* hostile_files.c - see the header. Lists LEGACY and TENSOR. Each function makes the change that
+ * its case is named for. */
 #include "hostile_files.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "checkpoint.h"
 #include "test_support.h"
 
 void hostile_stages(stages *s) {
@@ -238,6 +236,51 @@ static void name_module(stages *s) {
     first(s)->name[0] = '\0';
 }
 
+/* ------------------------------------------------------------------ no known network ----- */
+
+static void rename_tensor(stages *s, const char *from, const char *to) {
+    snprintf(built_find(&s->tensors, from)->name, 80, "%s", to);
+}
+static void in_a_prefix(stages *s) { s->tensors.prefix = "net."; }
+static void no_layer1(stages *s) {
+    for (int i = 0; i < s->tensors.count; ++i)
+        if (strncmp(s->tensors.tensors[i].name, "layer1", 6) == 0)
+            s->tensors.tensors[i].name[5] = '5';
+}
+static void no_blocks(stages *s) {
+    for (int i = 0; i < s->tensors.count; ++i)
+        if (strncmp(s->tensors.tensors[i].name, "layer1.0", 8) == 0)
+            s->tensors.tensors[i].name[7] = 'a';
+}
+static void two_heads(stages *s) {
+    rename_tensor(s, "fc.weight", "fc.0.weight");
+    rename_tensor(s, "fc.bias", "fc.2.weight");
+}
+static void third_convolution(stages *s) {
+    rename_tensor(s, "layer1.0.bn2.weight", "layer1.0.conv3.weight");
+}
+static void odd_groups(stages *s) {
+    third_convolution(s);
+    built_find(&s->tensors, "layer1.0.conv2.weight")->shape[0] = 1;
+}
+static void too_wide(stages *s) {
+    first(s)->shape[0] = 1 << 21;
+    first(s)->shape[3] = 0;
+}
+static void cifar(stages *s) {
+    first(s)->shape[2] = first(s)->shape[3] = 3;
+    rename_tensor(s, "fc.weight", "linear.weight");
+    rename_tensor(s, "fc.bias", "linear.bias");
+}
+static void cifar_bottleneck(stages *s) {
+    cifar(s);
+    third_convolution(s);
+}
+static void cifar_odd(stages *s) {
+    cifar(s);
+    first(s)->shape[0] = 1;
+}
+
 static const hostile_file files[] = {
     {.row = {"L0 the valid file", CS_OK, -1, NULL, NULL}, .file = hostile_write_legacy},
     {.row = {"L1 cut in the magic", CS_ERROR_FORMAT, 2, NULL, NULL}, .file = l1_magic},
@@ -318,6 +361,26 @@ static const hostile_file files[] = {
     {.row = {"- an empty name", CS_ERROR_FORMAT, -1, NULL, NULL}, .tensors = name_empty},
     {.row = {"- the name module. alone", CS_ERROR_MISMATCH, -1, NULL, NULL},
      .tensors = name_module},
+    {.row = {"- names behind net.", CS_ERROR_MISMATCH, -1, "take the prefix", NULL},
+     .tensors = in_a_prefix},
+    {.row = {"- no layer1", CS_ERROR_MISMATCH, -1, "layer1.0.conv1.weight is missing", NULL},
+     .tensors = no_layer1},
+    {.row = {"- a layer1 without blocks", CS_ERROR_MISMATCH, -1, "layer1.0.conv1.weight is missing",
+             NULL},
+     .tensors = no_blocks},
+    {.row = {"- a Sequential of two layers for fc", CS_ERROR_MISMATCH, -1, "Sequential", NULL},
+     .tensors = two_heads},
+    {.row = {"- a third convolution in a block of two", CS_ERROR_MISMATCH, -1, NULL, NULL},
+     .tensors = third_convolution},
+    {.row = {"- groups that do not divide", CS_ERROR_MISMATCH, -1, NULL, NULL},
+     .tensors = odd_groups},
+    {.row = {"- 2097152 channels", CS_ERROR_LIMIT, -1, "2097152", NULL}, .tensors = too_wide},
+    {.row = {"- a CIFAR ResNet of one stage", CS_ERROR_MISMATCH, -1, NULL, NULL}, .tensors = cifar},
+    {.row = {"- a CIFAR ResNet with a third convolution", CS_ERROR_MISMATCH, -1, "blocks of two",
+             NULL},
+     .tensors = cifar_bottleneck},
+    {.row = {"- a CIFAR ResNet of odd width", CS_ERROR_MISMATCH, -1, "even", NULL},
+     .tensors = cifar_odd},
 };
 
 static hostile_row row(int index) { return files[index].row; }

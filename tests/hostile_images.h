@@ -14,7 +14,7 @@ typedef struct hostile_image {
 } hostile_image;
 
 /* How many there are; hostile_images_counted() is the same number, counted. */
-enum { HOSTILE_IMAGE_COUNT = 196 };
+enum { HOSTILE_IMAGE_COUNT = 197 };
 int hostile_images_counted(void);
 
 /* What hostile_pictures is made of. */

@@ -450,7 +450,8 @@ static const hostile_pickle pickles[] = {
     {.row = {"- a tuple of tensors", CS_ERROR_MISMATCH, -1, NULL, NULL},
      RAW("\x80\2" TENSOR TENSOR "\x86.")},
     {.row = {"- 1025 foreign names", CS_ERROR_LIMIT, 14316, NULL, NULL}, MADE(many_names)},
-    {.row = {"- 10 million operations", CS_ERROR_LIMIT, 20000063, NULL, NULL}, MADE(many_operations)},
+    {.row = {"- 10 million operations", CS_ERROR_LIMIT, 20000063, NULL, NULL},
+     MADE(many_operations)},
 };
 
 static hostile_row row(int index) { return pickles[index].row; }

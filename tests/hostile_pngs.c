@@ -51,6 +51,7 @@ static void add_digits(bytes *file) { insert(file, "IDAT", "te7t", "", 0); }
 static void add_header(bytes *file) {
     bytes_insert(file, png_find(file, "IDAT"), file->data + 8, 25);
 }
+static void add_apple(bytes *file) { insert(file, "IHDR", "CgBI", "\x50\0\x20\6", 4); }
 static void add_before_header(bytes *file) { insert(file, "IHDR", "gAMA", "\0\0\xb1\x8f", 4); }
 static void add_palette(bytes *file) { insert(file, "IDAT", "PLTE", "abc", 3); }
 static void add_palette_late(bytes *file) { insert(file, "IEND", "PLTE", "abc", 3); }
@@ -201,6 +202,9 @@ static const hostile_png cases[] = {
          ROW("I7 critical chunk: a chunk that a reader must know", CS_ERROR_UNSUPPORTED, 33, NULL),
      .png = RGB8,
      .more = add_critical},
+    {.row = ROW("I7 CgBI: Apple's variant of PNG", CS_ERROR_UNSUPPORTED, 8, NULL),
+     .png = RGB8,
+     .more = add_apple},
     {.row = ROW("I7 other chunk", CS_OK, -1, "a chunk that may be skipped"),
      .png = RGB8,
      .more = add_unknown},

@@ -1,5 +1,5 @@
-/* hostile_safetensors.c - .safetensors files with one thing wrong each (list SAFETENSORS), and files
- * of other formats, which are refused by name. */
+/* hostile_safetensors.c - .safetensors files with one thing wrong each (list SAFETENSORS), and
+ * files of other formats, which are refused by name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,24 +218,17 @@ static const hostile_header headers[] = {
      "",
      s22_zip_first},
     {{"S22 a zip archive behind it", CS_ERROR_FORMAT, 2885, NULL, NULL}, "", "", s22_zip_behind},
-    {{"S22 a zip archive in a tensor", CS_ERROR_FORMAT, 63, NULL, NULL},
-     "",
-     "",
-     s22_zip_within},
+    {{"S22 a zip archive in a tensor", CS_ERROR_FORMAT, 63, NULL, NULL}, "", "", s22_zip_within},
     {{"S22 the size begins as a pickle, 80 02", CS_OK, -1, NULL,
       "nothing else is a pickle in it: read as safetensors"},
      "",
      "",
      s22_pickle},
-    {{"- an unknown field", CS_ERROR_FORMAT, 8, NULL,
-      "the package ignores it; nobody writes one"},
+    {{"- an unknown field", CS_ERROR_FORMAT, 8, NULL, "the package ignores it; nobody writes one"},
      BIAS,
      BIAS_AT("[1184,1192],\"stride\":[1]"),
      NULL},
-    {{"- a list for a tensor", CS_ERROR_FORMAT, 8, NULL, NULL},
-     BIAS,
-     "\"bn1.bias\":[0,8]",
-     NULL},
+    {{"- a list for a tensor", CS_ERROR_FORMAT, 8, NULL, NULL}, BIAS, "\"bn1.bias\":[0,8]", NULL},
     {{"- a name with a line feed", CS_ERROR_FORMAT, -1, NULL, NULL},
      "bn1.bias",
      "bn1.\\nbias",

@@ -41,7 +41,7 @@ extern const hostile_list hostile_pictures __attribute__((weak));
 /* The lists in the page's order: index 0, 1, ... until NULL. */
 const hostile_list *hostile_list_get(int index);
 
-/* Runs a case under the limits of time and memory and fails the test unless all is as in its row. */
+/* Runs a case under the limits of time and memory; fails the test unless all is as in its row. */
 void hostile_check(const hostile_list *list, int index);
 
 /* Writes docs/hostile-input.md. */

@@ -1,8 +1,7 @@
-/* hostile_zip.c - zip archives with one thing wrong each (list ZIP). Each function makes the change that
- * its case is named for. */
+/* hostile_zip.c - zip archives with one thing wrong each (list ZIP). Each function makes the
+ * change that its case is named for. */
 #include "hostile_files.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

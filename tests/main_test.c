@@ -1,7 +1,7 @@
 /* main_test.c - runs the suites of suites.h, all or those named on the command line.
  *
- * With --hostile-table it prints docs/hostile-input.md instead; with --fuzz-seeds FOLDER it writes first
- * inputs for the fuzz targets.
+ * With --hostile-table it prints docs/hostile-input.md instead; with --fuzz-seeds FOLDER it
+ * writes first inputs for the fuzz targets.
  *
  * Each test runs in a process of its own (Check's default), with a time limit. Check's summary is
  * the last line of a good run.

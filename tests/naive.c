@@ -66,21 +66,23 @@ static void convolve(const built_node *node, const naive_tensor *x, const naive_
     int64_t group_in = x->c / a->groups, group_out = y->c / a->groups;
     int64_t kernel_h = a->kernel_size[0], kernel_w = a->kernel_size[1];
     EACH(y)
-    for (int64_t c = 0; c < group_in; c++) for (int64_t r = 0; r < kernel_h;
-                                                r++) for (int64_t s = 0; s < kernel_w; s++) {
-        int64_t iy = h_ * a->stride[0] - a->padding[0] + r * a->dilation[0];
-        int64_t ix = w_ * a->stride[1] - a->padding[1] + s * a->dilation[1];
-        if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
-            continue;
-        double w = take((double)node->weight[((c_ * group_in + c) * kernel_h + r) * kernel_w + s],
-                        absolute);
-        double *outside = naive_at(y, n_, c_, h_, w_);
-        double *inside = naive_at(x, n_, c_ / group_out * group_in + c, iy, ix);
-        if (gradient)
-            *inside += *outside * w;
-        else
-            *outside += *inside * w;
-    }
+    for (int64_t c = 0; c < group_in; c++)
+        for (int64_t r = 0; r < kernel_h; r++)
+            for (int64_t s = 0; s < kernel_w; s++) {
+                int64_t iy = h_ * a->stride[0] - a->padding[0] + r * a->dilation[0];
+                int64_t ix = w_ * a->stride[1] - a->padding[1] + s * a->dilation[1];
+                if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
+                    continue;
+                double w =
+                    take((double)node->weight[((c_ * group_in + c) * kernel_h + r) * kernel_w + s],
+                         absolute);
+                double *outside = naive_at(y, n_, c_, h_, w_);
+                double *inside = naive_at(x, n_, c_ / group_out * group_in + c, iy, ix);
+                if (gradient)
+                    *inside += *outside * w;
+                else
+                    *outside += *inside * w;
+            }
 }
 
 static naive_tensor conv_forward(const built_node *node, const naive_tensor *x, bool absolute) {
@@ -112,8 +114,9 @@ static void linear_backward(const built_node *node, const naive_tensor *dy, naiv
                             bool absolute) {
     int64_t features = dx->c * dx->h * dx->w;
     EACH(dy)
-    for (int64_t i = 0; i < features; i++) dx->v[n_ * features + i] +=
-        *naive_at(dy, n_, c_, 0, 0) * take((double)node->weight[c_ * features + i], absolute);
+    for (int64_t i = 0; i < features; i++)
+        dx->v[n_ * features + i] +=
+            *naive_at(dy, n_, c_, 0, 0) * take((double)node->weight[c_ * features + i], absolute);
 }
 
 /* ------------------------------------------------------------------ batch norm ----------- */
@@ -237,8 +240,8 @@ static naive_tensor shortcut_forward(const built_node *node, const naive_tensor 
                                 (x->w + a->stride[1] - 1) / a->stride[1]);
     for (int64_t c = 0; c < x->c; c++)
         EACH(&y)
-            if (c_ == c + a->pad_channels[0]) * naive_at(&y, n_, c_, h_, w_) =
-            *naive_at(x, n_, c, h_ * a->stride[0], w_ * a->stride[1]);
+    if (c_ == c + a->pad_channels[0])
+        *naive_at(&y, n_, c_, h_, w_) = *naive_at(x, n_, c, h_ * a->stride[0], w_ * a->stride[1]);
     return y;
 }
 
@@ -306,9 +309,9 @@ naive_tensor naive_backward(const built_node *node, const naive_tensor *const in
         memcpy(dx.v, dy->v, (size_t)(x->n * x->c * x->h * x->w) * sizeof(double));
     } else if (is_op(node, "shortcut_a")) {
         EACH(dy)
-            if (c_ >= a->pad_channels[0] && c_ < a->pad_channels[0] + x->c) *
-            naive_at(&dx, n_, c_ - a->pad_channels[0], h_ * a->stride[0], w_ * a->stride[1]) =
-            *naive_at(dy, n_, c_, h_, w_);
+        if (c_ >= a->pad_channels[0] && c_ < a->pad_channels[0] + x->c)
+            *naive_at(&dx, n_, c_ - a->pad_channels[0], h_ * a->stride[0], w_ * a->stride[1]) =
+                *naive_at(dy, n_, c_, h_, w_);
     } else {
         EACH(x) {
             double value = *naive_at(dy, n_, c_, h_, w_);

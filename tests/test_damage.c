@@ -1,6 +1,6 @@
-/* test_damage.c - a valid model and a valid .npy, cut at every byte and with every bit flipped: each is
- * refused with a reason, or is a model that can be asked and run; what opening does not look at (the
- * values) the hashes find.
+/* test_damage.c - a valid model and a valid .npy, cut at every byte and with every bit flipped:
+ * each is refused with a reason, or is a model that can be asked and run; what opening does not
+ * look at (the values) the hashes find.
  *
  * `make test` tries a sample, `make test-long` all of them.
  */
@@ -45,8 +45,8 @@ static cs_model *open_or_refuse(size_t text_size, size_t size, const char *what,
     return NULL;
 }
 
-/* A model that opened although a bit is wrong must still be one: a run is prepared, or refused. Every
- * `often`-th is also run. */
+/* A model that opened although a bit is wrong must still be one: a run is prepared, or refused, and
+ * with `runs` goes forward. */
 static void use(cs_model *model, const char *what, size_t where, bool runs) {
     cs_error err = {0};
     cs_run *run = NULL;
@@ -119,7 +119,7 @@ START_TEST(test_binary_file_cut) {
 }
 END_TEST
 
-/* Every bit of the header and a bit of every byte of the values: refused at once, or by the hashes. */
+/* Every bit of the header and bits of the values: refused at once, or by the hashes. */
 START_TEST(test_binary_with_every_bit_flipped) {
     size_t refused = 0, found = 0;
     for (size_t bit = 0; bit < 8 * bin_size; bit += bit < 512 ? 1 : test_long() ? 9 : 8 * 97 + 1) {

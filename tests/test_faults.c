@@ -1,5 +1,6 @@
-/* test_faults.c - every allocation and every system call failed in turn, seen from outside: no crash,
- * no hang, no leak, an exit code that is documented, and outputs that are complete or not there.
+/* test_faults.c - every allocation and every system call failed in turn, seen from outside: no
+ * crash, no hang, no leak, an exit code that is documented, and outputs that are complete or not
+ * there.
  *
  * `make test` tries a sample, `make test-long` all of them.
  */

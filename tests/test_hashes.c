@@ -1,7 +1,7 @@
 /* test_hashes.c - recomputes the hashes published in docs/arithmetic.md, section 6.
  *
- * The table's rows are "| `network` | `node` | `f32 hash` | `f64 hash` |"; the node "d input" is the
- * input gradient of logit 0.
+ * The table's rows are "| `network` | `node` | `f32 hash` | `f64 hash` |"; the node "d input" is
+ * the input gradient of logit 0.
  */
 #include "cnnscope_convert.h"
 #include "test_support.h"
@@ -88,8 +88,8 @@ START_TEST(test_example) {
     for (int dtype = CS_F32; dtype <= CS_F64; dtype++)
         for (int isa = CS_ISA_PORTABLE_NOFMA; isa <= CS_ISA_LAST; isa++)
             for (int threads = 1; threads <= 3 && cs_isa_available((cs_isa)isa); threads++)
-                check_network("small_resnet", "examples/small_resnet.json", (cs_dtype)dtype, (cs_isa)isa,
-                              threads);
+                check_network("small_resnet", "examples/small_resnet.json", (cs_dtype)dtype,
+                              (cs_isa)isa, threads);
 }
 END_TEST
 

@@ -1,5 +1,6 @@
-/* test_hostile.c - files with one thing wrong each (hostile_*.c), by the names of the lists that they
- * come from; docs/hostile-input.md; and the valid files cut at every byte and with every bit flipped.
+/* test_hostile.c - files with one thing wrong each (hostile_*.c), by the names of the lists that
+ * they come from; docs/hostile-input.md; and the valid files cut at every byte and with every bit
+ * flipped.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* test_hostile_manifest.c - manifests and binaries with one thing wrong each: hostile_manifests.c; and
- * the manifest cut at every byte.
+/* test_hostile_manifest.c - manifests and binaries with one thing wrong each:
+ * hostile_manifests.c; and the manifest cut at every byte.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* test_valgrind.c - each command under valgrind's memcheck: no error, no block lost. For `make valgrind`
- * and `make test-long`; skips with a line where there is no valgrind.
+/* test_valgrind.c - each command under valgrind's memcheck: no error, no block lost. For
+ * `make valgrind` and `make test-long`; skips with a line where there is no valgrind.
  */
 #include "cli_runner.h"
 #include "fault_runner.h"
@@ -12,7 +12,6 @@
 static const char *const more[] = {
     "predict in/net.json in/picture.png --engine gemm --dtype f64 --threads 1",
     "explain in/net.json in/picture.png --class all --layer layer2 --dtype f64 -o made/more",
-    "selftest",
 };
 #define MORE_COUNT ((int)(sizeof more / sizeof more[0]))
 

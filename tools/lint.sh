@@ -89,7 +89,7 @@ if [ "$2" != rules ]; then
         sed -E 's/: warning:.*//' | cut -d: -f1 | sort | uniq -c)"
     # shellcheck disable=SC2086
     report "cppcheck" "$(cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-        --suppress=missingIncludeSystem --suppress=uninitvar:layers/* --suppress=comparePointers:cli/* -D_GNU_SOURCE -DREAL=float -DREAL_IS_FLOAT=1 -D__x86_64__ \
+        --suppress=missingIncludeSystem --suppress=uninitvar:layers/* --suppress=comparePointers:cli/* -D_GNU_SOURCE -D__BYTE_ORDER__=1 -D__ORDER_LITTLE_ENDIAN__=1 -DREAL=float -DREAL_IS_FLOAT=1 -D__x86_64__ \
         $includes engine layers cam weights_tools cli 2>&1)"
     export -f tidy_one
     export includes

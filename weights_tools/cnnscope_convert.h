@@ -90,8 +90,9 @@ void cs_convert_report_free(cs_convert_report *report);
 
 /* Converts a checkpoint (zip .pth/.pt, legacy .th/.pth, .safetensors) into NAME.json + NAME.bin. On
  * an error nothing new is left behind, and existing files are as they were; with `force`, where the
- * very last step fails, the renaming of NAME.json, neither of the old files is left, nor of the new:
- * never a pair that does not belong together. `report` may be NULL; the caller frees it with cs_convert_report_free.
+ * very last step fails, the renaming of NAME.json, neither of the old files is left, nor of the
+ * new: never a pair that does not belong together. `report` may be NULL; the caller frees it with
+ * cs_convert_report_free.
  * Errors: CS_ERROR_ARGUMENT (options), CS_ERROR_IO, CS_ERROR_FORMAT (damaged), CS_ERROR_UNSUPPORTED
  * (another format, a pickled nn.Module, a kind of tensor that a model cannot have),
  * CS_ERROR_MISMATCH (no architecture fits; names the first tensor missing, left over or of the
@@ -108,7 +109,8 @@ cs_status cs_convert(const char *checkpoint, const cs_convert_options *options,
  *     "resnet_cifar:depth=20,width=16"
  *
  * where what is left out takes the value shown (block=basic, layers=2-2-2-2). Classes >= 1.
- * Errors: CS_ERROR_ARGUMENT, CS_ERROR_LIMIT, CS_ERROR_OUTPUT, CS_ERROR_MEMORY, CS_ERROR_INTERRUPTED. */
+ * Errors: CS_ERROR_ARGUMENT, CS_ERROR_LIMIT, CS_ERROR_OUTPUT, CS_ERROR_MEMORY,
+ * CS_ERROR_INTERRUPTED. */
 cs_status cs_init(const char *arch, int64_t classes, uint64_t seed,
                   const cs_convert_options *options, cs_convert_report *report, cs_error *err);
 

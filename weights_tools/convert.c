@@ -21,7 +21,6 @@ static const cs_convert_limit limits[] = {
     {"tensor name bytes", CS_TENSOR_NAME_MAX},
     {"parameters", (uint64_t)CS_DRAFT_PARAMETERS_MAX},
     {"input channels", CS_CHANNELS_MAX},
-    {"manifest bytes", CS_MANIFEST_MAX},
 };
 
 cs_convert_limit cs_convert_limit_get(int64_t index) {

@@ -134,7 +134,8 @@ static cs_status run_golden(cs_conversion *c, double *seconds, cs_error *err) {
     return drop_partial(&c->partial_json, err);
 }
 
-/* The hash of the whole binary, computed beside writing and running. */
+/* The hash of the whole binary, computed beside writing and running. It cannot go on from the
+ * hash of the tensors, since the header that stands before them holds that one. */
 typedef struct hash_job {
     const unsigned char *data;
     size_t size;
@@ -166,24 +167,52 @@ cs_status cs_conversion_write(cs_conversion *c, double *golden_seconds, cs_error
     return write_manifest(c, last_part(c->bin_path), err);
 }
 
-/* An old manifest goes first, so that at no moment one stands beside a binary that is not its. */
+/* An old manifest gets another name, *aside, or NULL where there is none. */
+static cs_status set_aside(const cs_conversion *c, char **aside, cs_error *err) {
+    cs_text name = {0};
+    cs_text_append(&name, "%s.partial-%ld-old", c->json_path, (long)getpid());
+    CS_CHECK(!name.failed, CS_ERROR_MEMORY, "no memory for a path");
+    if (rename(c->json_path, name.data) == 0) {
+        *aside = name.data;
+        return CS_OK;
+    }
+    int reason = errno;
+    cs_text_release(&name);
+    errno = reason;
+    return reason == ENOENT ? CS_OK : output_error(c->json_path, err);
+}
+
+/* An old manifest goes first, so that at no moment one stands beside a binary that is not its; it
+ * comes back where the binary cannot be replaced. */
 cs_status cs_conversion_commit(cs_conversion *c, cs_error *err) {
     CS_TRY(sync_path(c->partial_bin, O_RDONLY, err));
     CS_TRY(sync_path(c->partial_json, O_RDONLY, err));
     CS_TRY(cs_conversion_go_on(c, err)); /* the last moment */
-    if (c->options->force && unlink(c->json_path) != 0 && errno != ENOENT)
-        return output_error(c->json_path, err);
-    if (rename(c->partial_bin, c->bin_path) != 0)
-        return output_error(c->bin_path, err);
+    char *aside = NULL;
+    cs_status status = CS_OK;
+    if (c->options->force)
+        CS_TRY(set_aside(c, &aside, err));
+    if (rename(c->partial_bin, c->bin_path) != 0) {
+        status = output_error(c->bin_path, err);
+        if (aside)
+            rename(aside, c->json_path);
+        free(aside);
+        return status;
+    }
     free(c->partial_bin);
     c->partial_bin = NULL;
     if (rename(c->partial_json, c->json_path) != 0) {
-        cs_status status = output_error(c->json_path, err);
+        status = output_error(c->json_path, err);
         unlink(c->bin_path);
-        return status;
+    } else {
+        free(c->partial_json);
+        c->partial_json = NULL;
+        sync_folder(c->json_path);
     }
-    free(c->partial_json);
-    c->partial_json = NULL;
-    sync_folder(c->json_path);
-    return CS_OK;
+    if (aside && unlink(aside) != 0 && status == CS_OK) {
+        c->partial_json = aside; /* removed with the conversion, if that works better */
+        return CS_OK;
+    }
+    free(aside);
+    return status;
 }

@@ -14,7 +14,8 @@ cs_status cs_pickle_init(cs_pickle *pickle, const cs_source *source, unsigned ch
                          size_t size, uint64_t base, bool legacy, cs_error *err) {
     *pickle =
         (cs_pickle){.source = source, .data = data, .size = size, .base = base, .legacy = legacy};
-    /* Naming a storage takes 12 bytes of a pickle at least: the table is never more than half full. */
+    /* Naming a storage takes 12 bytes of a pickle at least: the table is never more than half
+     * full. */
     enum { BYTES_MIN = 8, ROOM = 8 };
     size_t most = size / BYTES_MIN + ROOM;
     pickle->storage_table_size =

@@ -52,7 +52,7 @@ static const char legacy_magic[15] = "\x80\x02\x8A\x0A\x6C\xFC\x9C\x46\xF9\x20\x
 
 /* A header's size in 8 bytes, then its JSON text, which begins with '{' or white space. */
 static bool begins_header(const unsigned char *head, size_t size) {
-    return size >= 9 && memchr("{ \t\n\r", head[8], 5) != NULL;
+    return size >= 9 && head[8] != 0 && strchr("{ \t\n\r", head[8]) != NULL;
 }
 
 /* Models of other programs that have no signature of their own. */

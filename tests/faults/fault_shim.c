@@ -9,9 +9,9 @@
  *     truncate=FILE   FILE loses its second half before the call
  *     grow=FILE       FILE gets 64 bytes more
  *     replace=FILE    FILE.other is renamed to FILE
- * CNNSCOPE_FAULT_REPORT=FILE gets "CLASS CALLS" lines and "live BLOCKS" when main returns. Only calls
- * between main's beginning and its return count. Syncing to the disk is skipped: it takes long, and
- * no test here pulls a plug.
+ * CNNSCOPE_FAULT_REPORT=FILE gets "CLASS CALLS" lines and "live BLOCKS" when main returns. Only
+ * calls between main's beginning and its return count. Syncing to the disk is skipped: it takes
+ * long, and no test here pulls a plug.
  */
 #include <dlfcn.h>
 #include <errno.h>

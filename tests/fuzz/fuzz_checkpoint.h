@@ -1,5 +1,5 @@
-/* fuzz_checkpoint.h - what the fuzz targets of checkpoints share: a file in memory, and reading all that
- * a checkpoint holds.
+/* fuzz_checkpoint.h - what the fuzz targets of checkpoints share: a file in memory, and reading
+ * all that a checkpoint holds.
  */
 #ifndef FUZZ_CHECKPOINT_H
 #define FUZZ_CHECKPOINT_H
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "checkpoint.h"
+#include "architecture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -33,11 +33,23 @@ static inline bool fuzz_good(cs_status status, const cs_error *err) {
     return status == CS_OK;
 }
 
+/* Which network it is, and whether to the last tensor. */
+static inline void fuzz_recognise(const cs_checkpoint *c) {
+    cs_resnet_spec spec;
+    cs_draft draft = {0};
+    cs_error err = {0};
+    if (fuzz_good(cs_architecture_recognise(c, NULL, &spec, &err), &err) &&
+        fuzz_good(cs_architecture_draft(&spec, &draft, &err), &err))
+        fuzz_good(cs_architecture_match(c, &spec, &draft, &err), &err);
+    cs_draft_release(&draft);
+}
+
 /* Chooses the state_dict and reads every tensor of it. */
 static inline void fuzz_read(cs_checkpoint *c) {
     cs_error err = {0};
     if (!fuzz_good(cs_checkpoint_select(c, NULL, &err), &err))
         return;
+    fuzz_recognise(c);
     for (size_t i = 0; i < c->tensor_count; ++i) {
         const cs_stored_tensor *t = &c->pickle.tensors[c->tensors[i].tensor];
         if (cs_checkpoint_find(c, c->tensors[i].name) != (int64_t)i ||

@@ -1,6 +1,6 @@
-/* fuzz_pickle.c - fuzz target: the pickle machine, and the choice of the state_dict in what it makes. The
- * input is data.pkl; it serves as the storages' bytes too. Its first byte's lowest bit says whether
- * persistent ids have the legacy format's views.
+/* fuzz_pickle.c - fuzz target: the pickle machine, and the choice of the state_dict in what it
+ * makes. The input is data.pkl; it serves as the storages' bytes too. Its first byte's lowest bit
+ * says whether persistent ids have the legacy format's views.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* fuzz_safetensors.c - fuzz target: safetensors files. An input is the header; the size before it is
- * written here, and values of as many bytes as its first two say follow it.
+/* fuzz_safetensors.c - fuzz target: safetensors files. An input is the header; the size before it
+ * is written here, and values of as many bytes as its first two say follow it.
  */
 #include <string.h>
 

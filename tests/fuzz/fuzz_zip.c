@@ -1,5 +1,5 @@
-/* fuzz_zip.c - fuzz target: zip checkpoints. Among the first inputs is one whose CRCs are all 0, which
- * means that there are none: from there a fuzzer reaches what is behind them.
+/* fuzz_zip.c - fuzz target: zip checkpoints. Among the first inputs is one whose CRCs are all 0,
+ * which means that there are none: from there a fuzzer reaches what is behind them.
  */
 #include "fuzz_checkpoint.h"
 
