@@ -90,7 +90,7 @@ cs_status cs_heatmap_make(const cs_tensor *raw, int64_t width, int64_t height, c
              CS_ERROR_ARGUMENT, "a heatmap of %lld x %lld pixels (1 to %d a side)",
              (long long)width, (long long)height, CS_IMAGE_MAX_SIDE);
     double *values = calloc((size_t)raw->h * (size_t)raw->w, sizeof *values);
-    double *rows = malloc((size_t)raw->h * (size_t)width * sizeof *rows);
+    double *rows = calloc((size_t)raw->h * (size_t)width, sizeof *rows);
     tap *across = malloc((size_t)width * sizeof *across);
     tap *down = malloc((size_t)height * sizeof *down);
     cs_status status = CS_OK;

@@ -16,13 +16,12 @@
 #define LIST(name)                                                                                 \
     { &layer_##name##_f32, &layer_##name##_f64 }
 
+/* The list as a list: */
+/* clang-format off */
 #define LAYERS(X)                                                                                  \
-    X(input)                                                                                       \
-    X(conv2d)                                                                                      \
-    X(batch_norm)                                                                                  \
-    X(relu)                                                                                        \
-    X(max_pool2d) X(avg_pool2d) X(adaptive_avg_pool2d) X(linear) X(add) X(flatten) X(softmax)      \
-        X(shortcut_a)
+    X(input) X(conv2d) X(batch_norm) X(relu) X(max_pool2d) X(avg_pool2d) X(adaptive_avg_pool2d)    \
+    X(linear) X(add) X(flatten) X(softmax) X(shortcut_a)
+/* clang-format on */
 
 LAYERS(DECLARE)
 #define LIST_ITEM(name) LIST(name),
