@@ -42,10 +42,21 @@ static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out,
     return (size_t)(batch * out.h * out.w * out.c) * sizeof(int32_t);
 }
 
-/* One window of all channels; `tied` counts windows whose maximum, not zero, occurs again. */
+/* One more element of a window, for all channels: y stays where it is not smaller, or is NaN.
+ * Loops without branches, which compilers vectorise. */
+static void offer(size_t channels, const REAL *restrict x, int32_t index, REAL *restrict y,
+                  int32_t *restrict winner) {
+    for (size_t c = 0; winner && c < channels; c++)
+        winner[c] = (x[c] <= y[c]) | (y[c] != y[c]) ? winner[c] : index;
+    for (size_t c = 0; c < channels; c++)
+        y[c] = (x[c] <= y[c]) | (y[c] != y[c]) ? y[c] : x[c];
+}
+
+/* One window of all channels. */
 static void pool_window(const layer_call *call, int64_t n, int64_t oy, int64_t ox, REAL *y,
                         int32_t *winner) {
     const cs_node_attributes *a = call->attributes;
+    const size_t channels = (size_t)call->in.c;
     const int64_t top = oy * a->stride[0] - a->padding[0], left = ox * a->stride[1] - a->padding[1];
     const REAL *image = (const REAL *)call->input[0] + NAME(row_at)(call->in, n, 0);
     bool first = true;
@@ -58,16 +69,17 @@ static void pool_window(const layer_call *call, int64_t n, int64_t oy, int64_t o
                 break;
             const REAL *x = image + (iy * call->in.w + ix) * call->in.c;
             const int32_t index = (int32_t)(iy * call->in.w + ix);
-            for (int64_t c = 0; c < call->in.c; c++) {
-                const bool wins = first || x[c] > y[c] || (x[c] != x[c] && y[c] == y[c]);
-                y[c] = wins ? x[c] : y[c];
-                if (winner)
-                    winner[c] = wins ? index : winner[c];
+            if (first) {
+                memcpy(y, x, channels * sizeof *y);
+                for (size_t c = 0; winner && c < channels; c++)
+                    winner[c] = index;
+            } else {
+                offer(channels, x, index, y, winner);
             }
             first = false;
         }
     }
-    for (int64_t c = 0; c < call->in.c; c++)
+    for (size_t c = 0; c < channels; c++)
         y[c] += 0;
 }
 
