@@ -47,9 +47,9 @@ static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out,
 static void offer(size_t channels, const REAL *restrict x, int32_t index, REAL *restrict y,
                   int32_t *restrict winner) {
     for (size_t c = 0; winner && c < channels; c++)
-        winner[c] = (x[c] <= y[c]) | (y[c] != y[c]) ? winner[c] : index;
+        winner[c] = ((x[c] <= y[c]) | (y[c] != y[c])) ? winner[c] : index;
     for (size_t c = 0; c < channels; c++)
-        y[c] = (x[c] <= y[c]) | (y[c] != y[c]) ? y[c] : x[c];
+        y[c] = ((x[c] <= y[c]) | (y[c] != y[c])) ? y[c] : x[c];
 }
 
 /* One window of all channels. */
