@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -32,12 +31,6 @@ typedef struct bench {
     cs_run *run;
     cs_tensor input, seed;
 } bench;
-
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* ------------------------------------------------------------------ the machine's peak --- */
 
@@ -92,13 +85,13 @@ static int print_peak(int threads) {
     if (!cs_isa_available(CS_ISA_PORTABLE))
         return fprintf(stderr, "bench: this CPU has no FMA\n"), 1;
     for (int round = 0; round < 10; round++) {
-        const double begin = seconds();
+        const double begin = cs_seconds();
         for (int i = 0; i < threads; i++)
             if (pthread_create(&thread[i], NULL, peak_thread, &sink[i]) != 0)
                 return fprintf(stderr, "bench: cannot start a thread\n"), 1;
         for (int i = 0; i < threads; i++)
             pthread_join(thread[i], NULL);
-        const double took = seconds() - begin;
+        const double took = cs_seconds() - begin;
         best = took < best ? took : best;
     }
     printf("{\"peak_gflops\": %.1f, \"threads\": %d, \"isa\": \"%s\"}\n", flops / best * 1e-9,
@@ -115,11 +108,11 @@ static int print_peak(int threads) {
 /* ------------------------------------------------------------------ rounds --------------- */
 
 static double one_round(bench *b, cs_error *err) {
-    const double begin = seconds();
+    const double begin = cs_seconds();
     if (cs_run_forward(b->run, &b->input, err) != CS_OK ||
         (b->gradient && cs_run_backward(b->run, &b->seed, err) != CS_OK))
         return -1;
-    return seconds() - begin;
+    return cs_seconds() - begin;
 }
 
 static int by_value(const void *a, const void *b) {

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 static const cs_cam_method *const methods[] = {&cs_cam_method_gradcam};
 static const int method_count = sizeof methods / sizeof *methods;
@@ -89,19 +88,13 @@ static cs_status check_finite(const cs_run *run, cs_error *err) {
                         "input");
 }
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static cs_status backward(cs_run *run, const cs_cam_options *options, const cs_tensor *logits,
                           const int64_t *classes, double *took, cs_error *err) {
     cs_tensor seed = {0};
     CS_TRY(cs_target_seed(&options->target, logits, classes, &seed, err));
-    double start = seconds();
+    double start = cs_seconds();
     cs_status status = cs_run_backward(run, &seed, err);
-    *took = seconds() - start;
+    *took = cs_seconds() - start;
     cs_tensor_release(&seed);
     return status == CS_OK ? check_finite(run, err) : status;
 }

@@ -66,7 +66,7 @@ typedef struct dump_job {
 static cs_status prepare(dump_job *job, cs_error *err) {
     const dump_settings *settings = job->settings;
     cs_input_options how = CS_INPUT_OPTIONS_DEFAULT;
-    double start = seconds_now();
+    double start = cs_seconds();
     CS_TRY(read_run_options(&settings->common, &job->how, err));
     CS_TRY(open_model(&settings->common, job->model_path, &job->model, err));
     CS_TRY(cs_class_parse(job->model, settings->class_text, &job->class_index, err));
@@ -74,19 +74,19 @@ static cs_status prepare(dump_job *job, cs_error *err) {
     CS_TRY(dump_nodes_read(&job->nodes, job->model, settings->nodes, settings->gradients, err));
     how.dtype = job->how.dtype;
     CS_TRY(cs_input_load(job->image, cs_model_preprocess(job->model), &how, &job->input, err));
-    job->load = seconds_now() - start;
-    start = seconds_now();
+    job->load = cs_seconds() - start;
+    start = cs_seconds();
     CS_TRY(cs_run_create(job->model, &job->how, &job->run, err));
     CS_TRY(dump_nodes_watch(&job->nodes, job->model, job->run, err));
     CS_TRY(cs_run_prepare(job->run, err));
-    job->prepare = seconds_now() - start;
+    job->prepare = cs_seconds() - start;
     return interrupt_check(err);
 }
 
 static cs_status compute(dump_job *job, cs_error *err) {
-    double start = seconds_now();
+    double start = cs_seconds();
     CS_TRY(cs_run_forward(job->run, &job->input.tensor, err));
-    job->forward = seconds_now() - start;
+    job->forward = cs_seconds() - start;
     CS_TRY(prediction_make(&job->predicted, job->model, job->run, err));
     CS_TRY(interrupt_check(err));
     if (job->class_index == CS_CLASS_ARGMAX)
@@ -95,9 +95,9 @@ static cs_status compute(dump_job *job, cs_error *err) {
         return CS_OK;
     cs_tensor seed = {0};
     CS_TRY(cs_target_seed(&job->target, &job->predicted.logits, &job->class_index, &seed, err));
-    start = seconds_now();
+    start = cs_seconds();
     cs_status status = cs_run_backward(job->run, &seed, err);
-    job->backward = seconds_now() - start;
+    job->backward = cs_seconds() - start;
     job->predicted.status = cs_run_status(job->run, &job->predicted.where);
     cs_tensor_release(&seed);
     CS_TRY(status);
@@ -170,9 +170,9 @@ static cs_status dump(dump_job *job, cs_error *err) {
     CS_TRY(output_folder_open(&job->folder, job->settings->output, err));
     CS_TRY(prepare(job, err));
     CS_TRY(compute(job, err));
-    double start = seconds_now();
+    double start = cs_seconds();
     CS_TRY(dump_nodes_write(&job->nodes, job->model, job->run, &job->folder, err));
-    job->write = seconds_now() - start;
+    job->write = cs_seconds() - start;
     CS_TRY(write_manifest(job, err));
     if (!job->settings->common.quiet && !job->settings->common.json)
         print_text(job);

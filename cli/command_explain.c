@@ -84,7 +84,7 @@ static void print_times(const explain_times *t) {
 static int explain(explain_job *job, const explain_settings *settings,
                    const cli_arguments *arguments) {
     cs_error err = {0};
-    double start = seconds_now();
+    double start = cs_seconds();
     interrupt_defer();
     cs_status status = output_folder_open(&job->folder, settings->output, &err);
     if (status != CS_OK)
@@ -111,7 +111,7 @@ static int explain(explain_job *job, const explain_settings *settings,
         goto cleanup;
     }
     status = images;
-    job->times.total = seconds_now() - start;
+    job->times.total = cs_seconds() - start;
     if (job->common->timings)
         print_times(&job->times);
 cleanup:

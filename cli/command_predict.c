@@ -103,9 +103,9 @@ static cs_status forward(predict_job *job, const char *image, prediction *p, cs_
     CS_TRY(cs_input_load(image, cs_model_preprocess(job->model), &how, &input, err));
     cs_status status = CS_OK;
     for (int64_t i = 0; i < job->settings->repeat && status == CS_OK; i++) {
-        double start = seconds_now();
+        double start = cs_seconds();
         status = cs_run_forward(job->run, &input.tensor, err);
-        job->seconds[i] = seconds_now() - start;
+        job->seconds[i] = cs_seconds() - start;
     }
     cs_input_free(&input);
     CS_TRY(status);
@@ -153,9 +153,9 @@ static cs_status predict(predict_job *job, const cli_arguments *arguments, cs_er
     cs_run_options how;
     const cli_common *common = &job->settings->common;
     CS_TRY(read_run_options(common, &how, err));
-    double start = seconds_now();
+    double start = cs_seconds();
     CS_TRY(open_model(common, arguments->items[0], &job->model, err));
-    double opened = seconds_now();
+    double opened = cs_seconds();
     job->dtype = how.dtype;
     job->seconds = calloc((size_t)job->settings->repeat, sizeof *job->seconds);
     job->classes = calloc((size_t)cs_model_class_count(job->model), sizeof *job->classes);
@@ -164,8 +164,7 @@ static cs_status predict(predict_job *job, const cli_arguments *arguments, cs_er
     CS_TRY(cs_run_prepare(job->run, err));
     if (common->timings)
         fprintf(stderr, "load %.4f s, prepare %.4f s, %d threads, %s\n", opened - start,
-                seconds_now() - opened, cs_run_threads(job->run),
-                cs_isa_name(cs_run_isa(job->run)));
+                cs_seconds() - opened, cs_run_threads(job->run), cs_isa_name(cs_run_isa(job->run)));
     return CS_OK;
 }
 

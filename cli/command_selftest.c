@@ -77,14 +77,14 @@ static cs_status check(cs_model *model, bool quick, findings *found, cs_error *e
     CS_TRY(default_isa(model, &found->chosen, err));
     for (int isa = CS_ISA_AUTO + 1; found->isa_count < ISA_LIMIT; isa++) {
         const int i = found->isa_count;
-        const double start = seconds_now();
+        const double start = cs_seconds();
         found->isa[i] = cs_isa_name((cs_isa)isa);
         if (strcmp(found->isa[i], "?") == 0)
             break;
         for (int dtype = CS_F32; dtype <= CS_F64; dtype++)
             CS_TRY(selftest_run(model, selftest_published, selftest_published_count, (cs_isa)isa,
                                 (cs_dtype)dtype, quick, &found->result[i][dtype], err));
-        found->seconds[i] = seconds_now() - start;
+        found->seconds[i] = cs_seconds() - start;
         found->isa_count++;
     }
     return CS_OK;

@@ -88,9 +88,9 @@ static cs_status check(const verify_settings *settings, cs_model *model, verdict
                        cs_error *err) {
     cs_run_options how;
     CS_TRY(read_run_options(&settings->common, &how, err));
-    double start = seconds_now();
+    double start = cs_seconds();
     cs_status status = cs_model_verify_hash(model, err);
-    v->hash_seconds = seconds_now() - start;
+    v->hash_seconds = cs_seconds() - start;
     v->binary = status == CS_OK ? "equal" : "differs";
     if (status != CS_OK)
         return status == CS_ERROR_FORMAT ? CS_OK : status;
@@ -99,9 +99,9 @@ static cs_status check(const verify_settings *settings, cs_model *model, verdict
         v->golden = "none";
         return CS_OK;
     }
-    start = seconds_now();
+    start = cs_seconds();
     CS_TRY(compare_golden(model, &how, golden, v, err));
-    v->run_seconds = seconds_now() - start;
+    v->run_seconds = cs_seconds() - start;
     return CS_OK;
 }
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 const char *visible(const char *text, char out[VISIBLE_SIZE]) {
     cs_error shown;
@@ -34,12 +33,6 @@ int fail(const char *command, const cs_error *err) {
 bool is_image_error(cs_status status) {
     return status == CS_ERROR_IO || status == CS_ERROR_FORMAT || status == CS_ERROR_UNSUPPORTED ||
            status == CS_ERROR_MISMATCH || status == CS_ERROR_NUMERIC || status == CS_ERROR_LIMIT;
-}
-
-double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 cs_status flush_stdout(cs_error *err) {

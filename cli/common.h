@@ -25,9 +25,6 @@ int fail(const char *command, const cs_error *err);
 /* Whether a status concerns one image (unreadable, refused, NaN) and the others can go on. */
 bool is_image_error(cs_status status);
 
-/* Seconds of a clock that only runs forward. */
-double seconds_now(void);
-
 /* Flushes stdout; CS_ERROR_OUTPUT where it could not take everything. */
 cs_status flush_stdout(cs_error *err);
 

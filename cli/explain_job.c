@@ -61,16 +61,16 @@ static cs_status begin_manifest(explain_job *job, cs_error *err) {
 
 cs_status explain_job_begin(explain_job *job, const char *layer, const char *target,
                             cs_error *err) {
-    double start = seconds_now();
+    double start = cs_seconds();
     CS_TRY(read_run_options(job->common, &job->how, err));
     CS_TRY(open_model(job->common, job->model_path, &job->model, err));
     CS_TRY(read_options(job, layer, target, err));
-    job->times.load = seconds_now() - start;
-    start = seconds_now();
+    job->times.load = cs_seconds() - start;
+    start = cs_seconds();
     CS_TRY(cs_run_create(job->model, &job->how, &job->run, err));
     CS_TRY(cs_cam_watch(job->run, job->model, &job->what, err));
     CS_TRY(cs_run_prepare(job->run, err));
-    job->times.prepare = seconds_now() - start;
+    job->times.prepare = cs_seconds() - start;
     return begin_manifest(job, err);
 }
 
@@ -121,11 +121,11 @@ static cs_status explain_class(explain_job *job, explain_image *image, int64_t c
                                cs_error *err) {
     char folder[PATH_MAX], name[VISIBLE_SIZE + 64];
     cs_cam cam = {0};
-    double start = seconds_now();
+    double start = cs_seconds();
     CS_TRY(cs_cam_compute(job->run, job->model, &job->what, &class_index, &cam, err));
     image->times.backward += cam.backward_seconds;
-    image->times.cam += seconds_now() - start - cam.backward_seconds;
-    start = seconds_now();
+    image->times.cam += cs_seconds() - start - cam.backward_seconds;
+    start = cs_seconds();
     const cs_explanation explanation = {.model = job->model,
                                         .input = &image->input,
                                         .cam = &cam,
@@ -136,7 +136,7 @@ static cs_status explain_class(explain_job *job, explain_image *image, int64_t c
     cs_status status = output_folder_path(&job->folder, folder, err, "%s", image->folder);
     if (status == CS_OK)
         status = cs_explain_write(folder, &explanation, err);
-    image->times.write += seconds_now() - start;
+    image->times.write += cs_seconds() - start;
     snprintf(name, sizeof name, "class-%" PRId64 "-%s-%s", cam.class_index, job->what.method,
              job->layer);
     if (status == CS_OK) {
@@ -153,15 +153,15 @@ static cs_status explain_class(explain_job *job, explain_image *image, int64_t c
 static cs_status forward(explain_job *job, explain_image *image, cs_error *err) {
     cs_input_options how = CS_INPUT_OPTIONS_DEFAULT;
     how.dtype = job->how.dtype;
-    double start = seconds_now();
+    double start = cs_seconds();
     cs_status status =
         cs_input_load(image->path, cs_model_preprocess(job->model), &how, &image->input, err);
-    image->times.load = seconds_now() - start;
+    image->times.load = cs_seconds() - start;
     CS_TRY(status);
     CS_TRY(interrupt_check(err));
-    start = seconds_now();
+    start = cs_seconds();
     CS_TRY(cs_run_forward(job->run, &image->input.tensor, err));
-    image->times.forward = seconds_now() - start;
+    image->times.forward = cs_seconds() - start;
     CS_TRY(prediction_make(&image->predicted, job->model, job->run, err));
     return image->predicted.status == CS_OK
                ? CS_OK

@@ -42,6 +42,11 @@ double cs_log(double x);
  * cs_exp, sums ascending). */
 void cs_softmax(const cs_tensor *t, int64_t n, double *out);
 
+/* ------------------------------------------------------------------ time ----------------- */
+
+/* A clock that only goes forward, in seconds; its zero is arbitrary. */
+double cs_seconds(void);
+
 /* ------------------------------------------------------------------ hashes --------------- */
 
 #define CS_SHA256_HEX_SIZE 65 /* 64 digits and a NUL */

@@ -53,7 +53,7 @@ bool cpu_has_avx512(void) { return false; }
 
 #endif
 
-double cpu_seconds(void) {
+double cs_seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;

@@ -11,9 +11,6 @@ void cpu_restore_rounding(unsigned before);
 /* Says that this thread is spinning. */
 void cpu_relax(void);
 
-/* A clock that only goes forward, in seconds. */
-double cpu_seconds(void);
-
 /* The number of CPUs that this process may run on, at least 1. */
 int cpu_count(void);
 

@@ -4,7 +4,6 @@
  * stands in memory between two steps: that is where a hook is called.
  */
 #include "run_state.h"
-#include "cpu.h"
 
 #include <string.h>
 
@@ -121,9 +120,9 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
 
     for (int i = 0; i < run->plan.step_count; i++) {
         plan_step *step = &run->plan.steps[i];
-        const double begin = cpu_seconds();
+        const double begin = cs_seconds();
         run_step(run, step);
-        step->seconds = cpu_seconds() - begin;
+        step->seconds = cs_seconds() - begin;
     }
     return CS_OK;
 }

@@ -8,14 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-double cs_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 cs_status cs_conversion_warn(cs_conversion *c, cs_error *err, const char *format, ...) {
     enum { WARNINGS_MAX = 1000 };

@@ -88,7 +88,4 @@ cs_status cs_report_fill(const cs_conversion *conversion, cs_convert_report *rep
 /* Frees everything, and removes partial files. */
 void cs_conversion_release(cs_conversion *conversion);
 
-/* Seconds on a clock that only goes forward. */
-double cs_seconds(void);
-
 #endif
