@@ -98,6 +98,10 @@ int cs_model_output_node(const cs_model *model);
 cs_status cs_model_node_shape(const cs_model *model, int node, int64_t height, int64_t width,
                               int64_t chw[3], cs_error *err);
 
+/* Whether a node gives vectors, which are N x C in PyTorch: a flatten, a linear, and what keeps
+ * their shape. */
+bool cs_model_node_is_vector(const cs_model *model, int node);
+
 /* Finds the node that a path means: a node's name, or a module ("layer4", "layer4.2", "layer4[-1]",
  * "layer4[2].conv3", with or without a leading "model." or "module."), whose output is that of its
  * last node. If `resolved` is not NULL it receives the path with indices resolved ("layer4.2").
@@ -282,6 +286,71 @@ cs_step_info cs_run_step(const cs_run *run, int index);
 /* The number of threads and the instruction set in use. */
 int cs_run_threads(const cs_run *run);
 cs_isa cs_run_isa(const cs_run *run);
+
+/* ------------------------------------------------------------------ gates ---------------- */
+
+/* Which way a batch went through the network: for each relu node one bit a value (open, or not),
+ * for each max_pool2d node one winner a window. A value of its own: taken from a run, saved,
+ * loaded, compared, and imposed on a run. The model must outlive it. One thread at a time may
+ * change it. */
+typedef struct cs_gates cs_gates;
+
+/* Tells the run to save the gates of all relu and max_pool2d nodes in each forward, wanted for a
+ * backward pass or not. Un-prepares the run. */
+void cs_run_keep_gates(cs_run *run);
+
+/* A copy of the gates of the last forward; the caller frees it with cs_gates_free. Errors:
+ * CS_ERROR_STATE (no forward yet, or neither kept nor imposed), CS_ERROR_MEMORY. */
+cs_status cs_run_gates(const cs_run *run, cs_gates **gates, cs_error *err);
+
+/* Imposes gates on the run, or with NULL ends that: forward then selects by them (relu: open gate ?
+ * x : +0, whatever x's sign; max_pool2d: the given winner's element) and backward uses them. They
+ * are copied. Imposing others while some are imposed leaves the run prepared and is allowed between
+ * forward and backward, which then uses those imposed last; imposing first and ending un-prepare.
+ * Errors: CS_ERROR_MISMATCH (gates of another network or input size), CS_ERROR_ARGUMENT (for more
+ * images than the run's largest batch), CS_ERROR_MEMORY. A forward of another number of images than
+ * the gates have is CS_ERROR_ARGUMENT. */
+cs_status cs_run_impose_gates(cs_run *run, const cs_gates *gates, cs_error *err);
+
+/* Accepts NULL. */
+void cs_gates_free(cs_gates *gates);
+
+/* A copy. Errors: CS_ERROR_MEMORY. */
+cs_status cs_gates_copy(const cs_gates *gates, cs_gates **copy, cs_error *err);
+
+/* The relu and max_pool2d nodes in execution order: index 0 to cs_gates_count - 1. */
+typedef struct cs_gates_info {
+    const char *name;   /* the node's; lives as long as the model */
+    int node;           /* its index in the model */
+    bool winners;       /* a max pool's winners, not a relu's bits */
+    int64_t n, c, h, w; /* shape of the node's output */
+} cs_gates_info;
+int cs_gates_count(const cs_gates *gates);
+cs_gates_info cs_gates_node(const cs_gates *gates, int index);
+
+/* One gate (0 or 1), or one winner: its index y*W + x in the pool's input (PyTorch's
+ * return_indices). All indices must lie inside. */
+int32_t cs_gates_at(const cs_gates *gates, int index, int64_t n, int64_t c, int64_t h, int64_t w);
+
+/* How many gates or winners of one node differ. Errors: CS_ERROR_MISMATCH (gates of different
+ * networks, sizes or batches). */
+cs_status cs_gates_flipped(const cs_gates *a, const cs_gates *b, int index, int64_t *flipped,
+                           cs_error *err);
+
+/* Takes over one node's gates from `from`. Errors: as cs_gates_flipped. */
+cs_status cs_gates_take(cs_gates *gates, const cs_gates *from, int index, cs_error *err);
+
+/* Writes FOLDER/gates/<node>.npy (bool, N x C x H x W; N x C where the node gives vectors) and
+ * FOLDER/winners/<node>.npy (int64). FOLDER must exist. Errors: CS_ERROR_OUTPUT, CS_ERROR_MEMORY,
+ * CS_ERROR_FORMAT (a node's name that cannot be a file's). */
+cs_status cs_gates_save(const cs_gates *gates, const char *folder, cs_error *err);
+
+/* Reads them for a model and an input of height x width (0: the manifest's size); the batch is the
+ * files'. Gates may be bool or uint8 0 and 1, winners int64 or int32. Errors: CS_ERROR_IO (a file
+ * is missing), CS_ERROR_FORMAT (a value that is no gate, or a winner outside its window),
+ * CS_ERROR_MISMATCH (another shape than the node's), CS_ERROR_MEMORY. */
+cs_status cs_gates_load(const cs_model *model, const char *folder, int64_t height, int64_t width,
+                        cs_gates **gates, cs_error *err);
 
 #ifdef __cplusplus
 }

@@ -100,6 +100,18 @@ cs_status cs_npy_write_raw(const char *path, const char *descr, const int64_t *s
  * Errors: CS_ERROR_IO, CS_ERROR_FORMAT, CS_ERROR_UNSUPPORTED, CS_ERROR_LIMIT, CS_ERROR_MEMORY. */
 cs_status cs_npy_read(const char *path, cs_tensor *t, cs_error *err);
 
+/* The raw values of a .npy in C order with 1 to 4 dimensions: bool, integers or floats,
+ * little-endian ("|b1", "|u1", "<i4", "<i8", "<f4", "<f8"). */
+typedef struct cs_npy_array {
+    char descr[8];
+    int dims;
+    int64_t shape[4]; /* `dims` entries */
+    void *data;       /* the caller frees it with free() */
+} cs_npy_array;
+
+/* Errors: as cs_npy_read. */
+cs_status cs_npy_read_raw(const char *path, cs_npy_array *array, cs_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -48,14 +48,16 @@ static layer_call call_of(const cs_run *run, int node, layer_pass pass) {
         .out = run->shapes[node],
         .pack = run->packs[pass][node],
         .kernels = run->kernels,
-        .saved = run_at(run, run->plan.saved[node]),
+        .saved = run_saved(run, node),
         .zeros = run->arena + run->plan.zeros,
     };
 }
 
 static void run_step(cs_run *run, const plan_step *step) {
     const cs_node_info *info = &run->model->nodes[step->first];
-    execute_job job = {run, layer_find(info->op, run->engine, run->dtype)->forward,
+    const layer *kind = layer_find(info->op, run->engine, run->dtype);
+    const bool imposed = run->imposed && kind->forward_imposed;
+    execute_job job = {run, imposed ? kind->forward_imposed : kind->forward,
                        call_of(run, step->first, PASS_FORWARD)};
     layer_call *call = &job.call;
     for (int k = 0; k < info->inputs; k++)
@@ -67,7 +69,7 @@ static void run_step(cs_run *run, const plan_step *step) {
         call->epilogue.residual = run_at(run, run->plan.value[step->residual]);
     call->epilogue.relu = step->relu >= 0;
     if (step->relu >= 0)
-        call->epilogue.gates = run_at(run, run->plan.saved[step->relu]);
+        call->epilogue.gates = run_saved(run, step->relu);
     const unsigned flags = execute(&job);
     if (flags & LAYER_OWN)
         note_bad(run, step->first);
@@ -105,6 +107,9 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
              "a batch of %lld images; this run was created for 1 to %lld",
              (long long)(input ? input->n : 0), (long long)run->max_batch);
     CS_TRY(check_shape(run, 0, input, input->n, "input", err));
+    CS_CHECK(!run->imposed || run->imposed->batch == input->n, CS_ERROR_ARGUMENT,
+             "a batch of %lld images; the imposed gates are those of %lld", (long long)input->n,
+             (long long)(run->imposed ? run->imposed->batch : 0));
     run->batch = input->n;
     run->backward_done = false;
     run->bad_node = -1;
@@ -150,6 +155,9 @@ cs_status cs_run_backward(cs_run *run, const cs_tensor *seed, cs_error *err) {
     CS_CHECK(run->plan.gradient[run->seed] != PLAN_NOWHERE, CS_ERROR_STATE,
              "no gradient was asked for before cs_run_prepare: call cs_run_keep first");
     CS_TRY(check_shape(run, run->seed, seed, run->batch, "seed", err));
+    CS_CHECK(!run->imposed || run->imposed->batch == run->batch, CS_ERROR_ARGUMENT,
+             "the gates imposed since the forward pass are those of %lld images, not of %lld",
+             (long long)(run->imposed ? run->imposed->batch : 0), (long long)run->batch);
 
     void *stored = run_at(run, run->plan.gradient[run->seed]);
     widen(run, seed, stored);

@@ -67,6 +67,14 @@ cs_status cs_model_node_shape(const cs_model *model, int node, int64_t height, i
     return CS_OK;
 }
 
+bool cs_model_node_is_vector(const cs_model *model, int node) {
+    for (const cs_node_info *info = &model->nodes[node]; info->inputs > 0;
+         info = &model->nodes[info->input[0]])
+        if (strcmp(info->op, "flatten") == 0 || strcmp(info->op, "linear") == 0)
+            return true;
+    return false;
+}
+
 /* True where `node` is, or belongs to, the module `path`. */
 static bool in_module(const cs_node_info *node, const char *path, size_t length) {
     return (strncmp(node->module, path, length) == 0 &&

@@ -240,13 +240,21 @@ static cs_status read_header(header_reader *r, size_t size, size_t *values) {
     return read_dict(r);
 }
 
-/* From the header: type and N, C, H, W. */
-static cs_status interpret(const header_reader *r, cs_dtype *dtype, int64_t nchw[4]) {
-    if (strcmp(r->descr, "<f4") != 0 && strcmp(r->descr, "<f8") != 0)
-        return cs_error_set(r->err, CS_ERROR_UNSUPPORTED, r->path, -1,
-                            "%s: has values of type '%s'; '<f4' or '<f8' is expected: save it with "
-                            "array.astype('<f4')",
-                            r->path, r->descr);
+/* Bytes of one element; 0 for a type that is not read. */
+static size_t element_size(const char *descr) {
+    static const char known[][4] = {"|b1", "|u1", "<i4", "<i8", "<f4", "<f8"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(descr, known[i]) == 0)
+            return (size_t)(descr[2] - '0');
+    return 0;
+}
+
+/* Reads the whole file: its header, and *values, where the values begin. The caller frees *file. */
+static cs_status read_file(header_reader *r, char **file, size_t *values) {
+    size_t size = 0;
+    CS_TRY(cs_file_read(r->path, LARGEST_FILE, file, &size, r->err));
+    r->start = r->at = r->end = *file;
+    CS_TRY(read_header(r, size, values));
     if (r->fortran_order)
         return cs_error_set(r->err, CS_ERROR_UNSUPPORTED, r->path, -1,
                             "%s: is in Fortran order; save it with numpy.ascontiguousarray",
@@ -254,47 +262,67 @@ static cs_status interpret(const header_reader *r, cs_dtype *dtype, int64_t nchw
     if (r->dims < 1)
         return cs_error_set(r->err, CS_ERROR_UNSUPPORTED, r->path, -1,
                             "%s: is a single number; 1 to 4 dimensions are expected", r->path);
-    *dtype = strcmp(r->descr, "<f8") == 0 ? CS_F64 : CS_F32;
-    const int64_t *s = r->shape;
-    const int64_t shapes[4][4] = {
-        {1, s[0], 1, 1}, {s[0], s[1], 1, 1}, {1, s[0], s[1], s[2]}, {s[0], s[1], s[2], s[3]}};
-    memcpy(nchw, shapes[r->dims - 1], sizeof shapes[0]);
+    size_t wanted = element_size(r->descr);
+    if (wanted == 0)
+        return cs_error_set(r->err, CS_ERROR_UNSUPPORTED, r->path, -1,
+                            "%s: has values of type '%s'; bool, uint8, int32, int64, float32 and "
+                            "float64 are read",
+                            r->path, r->descr);
+    /* The file's size bounds the allocation that follows. */
+    bool fits = true;
+    int64_t s[4] = {1, 1, 1, 1};
+    for (int i = 0; i < r->dims; i++) {
+        s[i] = r->shape[i];
+        fits = fits && cs_size_mul(wanted, (size_t)s[i], &wanted);
+    }
+    if (!fits || wanted != size - *values)
+        return cs_error_set(r->err, CS_ERROR_FORMAT, r->path, (int64_t)*values,
+                            "%s: has %zu bytes of values, which is not its shape %" PRId64
+                            " x %" PRId64 " x %" PRId64 " x %" PRId64,
+                            r->path, size - *values, s[0], s[1], s[2], s[3]);
+    /* The values may start at any byte; moving them aligns them. */
+    memmove(*file, *file + *values, wanted);
     return CS_OK;
 }
 
 cs_status cs_npy_read(const char *path, cs_tensor *t, cs_error *err) {
     char *file = NULL;
-    size_t size = 0, values = 0;
+    size_t values = 0;
     cs_tensor read = {0};
-    CS_TRY(cs_file_read(path, LARGEST_FILE, &file, &size, err));
-    header_reader r = {.path = path, .start = file, .at = file, .end = file, .err = err};
-    cs_dtype dtype = CS_F32;
-    int64_t s[4] = {0};
-    cs_status status = read_header(&r, size, &values);
-    if (status == CS_OK)
-        status = interpret(&r, &dtype, s);
-    if (status != CS_OK)
-        goto cleanup;
-    /* The file's size bounds the allocation before it is made. */
-    size_t wanted = cs_dtype_size(dtype);
-    bool fits = true;
-    for (int i = 0; i < 4; i++)
-        fits = fits && cs_size_mul(wanted, (size_t)s[i], &wanted);
-    if (!fits || wanted != size - values) {
-        status = cs_error_set(err, CS_ERROR_FORMAT, path, (int64_t)values,
-                              "%s: has %zu bytes of values, which is not its shape %" PRId64
-                              " x %" PRId64 " x %" PRId64 " x %" PRId64,
-                              path, size - values, s[0], s[1], s[2], s[3]);
-        goto cleanup;
+    header_reader r = {.path = path, .err = err};
+    cs_status status = read_file(&r, &file, &values);
+    if (status == CS_OK && strcmp(r.descr, "<f4") != 0 && strcmp(r.descr, "<f8") != 0)
+        status = cs_error_set(err, CS_ERROR_UNSUPPORTED, path, -1,
+                              "%s: has values of type '%s'; '<f4' or '<f8' is expected: save it "
+                              "with array.astype('<f4')",
+                              path, r.descr);
+    if (status == CS_OK) {
+        const int64_t *s = r.shape;
+        const int64_t shapes[4][4] = {
+            {1, s[0], 1, 1}, {s[0], s[1], 1, 1}, {1, s[0], s[1], s[2]}, {s[0], s[1], s[2], s[3]}};
+        const int64_t *d = shapes[r.dims - 1];
+        status = cs_tensor_allocate(&read, strcmp(r.descr, "<f8") == 0 ? CS_F64 : CS_F32, d[0],
+                                    d[1], d[2], d[3], err);
     }
-    status = cs_tensor_allocate(&read, dtype, s[0], s[1], s[2], s[3], err);
-    if (status != CS_OK)
-        goto cleanup;
-    /* The values may start at any byte; the copy into memory of its own aligns them. */
-    memmove(file, file + values, wanted);
-    cs_tensor_fill_nchw(&read, file);
-    *t = read;
-cleanup:
+    if (status == CS_OK) {
+        cs_tensor_fill_nchw(&read, file);
+        *t = read;
+    }
     free(file);
     return status;
+}
+
+cs_status cs_npy_read_raw(const char *path, cs_npy_array *array, cs_error *err) {
+    char *file = NULL;
+    size_t values = 0;
+    header_reader r = {.path = path, .err = err};
+    const cs_status status = read_file(&r, &file, &values);
+    if (status != CS_OK) {
+        free(file);
+        return status;
+    }
+    *array = (cs_npy_array){.dims = r.dims, .data = file};
+    memcpy(array->descr, r.descr, sizeof array->descr);
+    memcpy(array->shape, r.shape, (size_t)r.dims * sizeof *r.shape);
+    return CS_OK;
 }

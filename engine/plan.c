@@ -42,7 +42,7 @@ static bool absorb_next(planner *p, plan_step *step) {
     } else if (strcmp(node->op, "add") == 0 && step->add < 0) {
         step->add = next;
         step->residual = node->input[0] == step->last ? node->input[1] : node->input[0];
-    } else if (strcmp(node->op, "relu") == 0 &&
+    } else if (strcmp(node->op, "relu") == 0 && !p->request->imposed &&
                layer_may_save_gates(&p->model->nodes[step->first].attributes)) {
         step->relu = next;
     } else {
@@ -200,7 +200,8 @@ static void list_saved(planner *p, block_list *list) {
         const int nodes[2] = {step->first, step->relu};
         for (int k = 0; k < 2; k++) {
             const int node = nodes[k];
-            if (node < 0 || !layer_of(p, node)->saved_size || !p->passed[node])
+            if (node < 0 || !layer_of(p, node)->saved_size || p->request->imposed ||
+                !(p->passed[node] || p->request->keep_gates))
                 continue;
             const cs_node_info *info = &p->model->nodes[node];
             add_block(list, &p->plan->saved[node],

@@ -46,6 +46,8 @@ typedef struct plan_request {
     int64_t batch;
     int threads;
     int seed;
+    bool keep_gates; /* of all nodes that have any, whether a gradient passes them or not */
+    bool imposed;    /* gates are given: each relu is a step of its own, and nothing is saved */
 } plan_request;
 
 typedef struct run_plan {

@@ -74,6 +74,7 @@ void cs_run_free(cs_run *run) {
         return;
     plan_free(&run->plan);
     pool_free(run->pool);
+    cs_gates_free(run->imposed);
     free(run->arena);
     free(run->shapes);
     free(run->watch);
@@ -86,7 +87,7 @@ void cs_run_free(cs_run *run) {
 /* ------------------------------------------------------------------ telling -------------- */
 
 /* The memory of the old plan goes with it: views of it end here, as the header says. */
-static void unprepare(cs_run *run) {
+void run_unprepare(cs_run *run) {
     plan_free(&run->plan);
     free(run->arena);
     run->arena = NULL;
@@ -99,7 +100,7 @@ static cs_status watch(cs_run *run, const char *name, unsigned bits, cs_error *e
     int node;
     CS_TRY(cs_model_find_node(run->model, name, &node, NULL, 0, err));
     if ((run->watch[node] & bits) != bits) {
-        unprepare(run);
+        run_unprepare(run);
         run->watch[node] |= (uint8_t)bits;
     }
     return CS_OK;
@@ -121,7 +122,7 @@ cs_status cs_run_set_seed_node(cs_run *run, const char *name, cs_error *err) {
     int node;
     CS_TRY(cs_model_find_node(run->model, name, &node, NULL, 0, err));
     if (node != run->seed) {
-        unprepare(run);
+        run_unprepare(run);
         run->seed = node;
     }
     return CS_OK;
@@ -162,14 +163,16 @@ cs_status cs_run_prepare(cs_run *run, cs_error *err) {
         .batch = run->max_batch,
         .threads = pool_threads(run->pool),
         .seed = run->seed,
+        .keep_gates = run->keep_gates,
+        .imposed = run->imposed != NULL,
     };
-    unprepare(run);
+    run_unprepare(run);
     CS_TRY(plan_create(&request, &run->plan, err));
     run->arena_size = cs_align64(run->plan.total);
     run->arena = aligned_alloc(64, run->arena_size);
     if (!run->arena) {
         const size_t size = run->arena_size;
-        unprepare(run);
+        run_unprepare(run);
         return cs_error_set(err, CS_ERROR_MEMORY, NULL, -1,
                             "not enough memory for the run: %zu bytes; use a smaller batch or "
                             "input, or keep less",
@@ -178,7 +181,7 @@ cs_status cs_run_prepare(cs_run *run, cs_error *err) {
     memset(run->arena + run->plan.zeros, 0, run->plan.zeros_size);
     const cs_status status = pack_all(run, err);
     if (status != CS_OK) {
-        unprepare(run);
+        run_unprepare(run);
         return status;
     }
     run->prepared = true;

@@ -2,6 +2,7 @@
 #ifndef CS_RUN_STATE_H
 #define CS_RUN_STATE_H
 
+#include "gates.h"
 #include "model.h"
 #include "params.h"
 #include "plan.h"
@@ -20,6 +21,8 @@ struct cs_run {
 
     uint8_t *watch; /* WATCH_ bits per node */
     int seed;
+    bool keep_gates;
+    cs_gates *imposed; /* the run's own copy, or NULL */
 
     bool prepared;
     run_plan plan;
@@ -39,5 +42,13 @@ struct cs_run {
 static inline void *run_at(const cs_run *run, size_t offset) {
     return offset == PLAN_NOWHERE ? NULL : run->arena + offset;
 }
+
+/* A node's gates or winners: the imposed ones, else where forward saves them; NULL for none. */
+static inline void *run_saved(const cs_run *run, int node) {
+    return run->imposed ? gates_data(run->imposed, node) : run_at(run, run->plan.saved[node]);
+}
+
+/* Un-prepares a run that is told something new. */
+void run_unprepare(cs_run *run);
 
 #endif

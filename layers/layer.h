@@ -47,7 +47,7 @@ typedef struct layer_call {
     void *output;         /* forward; in backward only where the layer needs its output */
     const void *pack;     /* the layer's packed parameters for this pass */
     const void *kernels;  /* kernels_f32 or kernels_f64 */
-    void *saved; /* gates or winners: written by forward where not NULL, read by backward */
+    void *saved; /* gates or winners: written by forward where not NULL, read by the others */
     layer_epilogue epilogue;
     const void *doutput; /* backward: the complete gradient of the output */
     void *dinput[2];     /* backward: where the gradient goes, NULL where nobody asks */
@@ -86,6 +86,9 @@ typedef struct layer {
     size_t (*scratch_size)(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
                            layer_pass pass);
     layer_function forward, backward;
+    /* Forward by gates or winners that stand in call->saved, instead of its own; NULL where the
+     * layer has none. */
+    layer_function forward_imposed;
     bool needs_output;  /* backward reads the forward output */
     bool has_epilogue;  /* forward honours layer_call.epilogue */
     bool in_place;      /* backward may have dinput[0] == doutput */

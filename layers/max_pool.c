@@ -122,6 +122,26 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     return bad ? LAYER_OWN : 0U;
 }
 
+/* y = the element that the given winner names. */
+static unsigned forward_imposed(const layer_call *call, size_t part, size_t parts) {
+    const size_t channels = (size_t)call->in.c;
+    const int64_t per_image = call->out.h * call->out.w;
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)(call->batch * per_image), part, parts, &begin, &end);
+    for (size_t pixel = begin; pixel < end; pixel++) {
+        const REAL *image =
+            (const REAL *)call->input[0] + NAME(row_at)(call->in, (int64_t)pixel / per_image, 0);
+        const int32_t *winner = (const int32_t *)call->saved + pixel * channels;
+        REAL *y = (REAL *)call->output + pixel * channels;
+        for (size_t c = 0; c < channels; c++) {
+            y[c] = image[(size_t)winner[c] * channels + c] + 0;
+            bad |= NAME(not_finite)(y[c]);
+        }
+    }
+    return bad ? LAYER_OWN : 0U;
+}
+
 static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
                            layer_pass pass) {
     (void)a, (void)out, (void)batch;
@@ -172,5 +192,6 @@ const layer NAME(layer_max_pool2d) = {
     .saved_size = saved_size,
     .scratch_size = scratch_size,
     .forward = forward,
+    .forward_imposed = forward_imposed,
     .backward = backward,
 };

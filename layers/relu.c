@@ -32,6 +32,25 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     return bad ? LAYER_OWN : 0U;
 }
 
+/* y = gate open ? x : +0, whatever x is. */
+static unsigned forward_imposed(const layer_call *call, size_t part, size_t parts) {
+    const size_t channels = (size_t)call->in.c, words = layer_gate_words(call->in.c);
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
+    for (size_t pixel = begin; pixel < end; pixel++) {
+        const REAL *x = (const REAL *)call->input[0] + pixel * channels;
+        REAL *y = (REAL *)call->output + pixel * channels;
+        const uint16_t *gates = (const uint16_t *)call->saved + pixel * words;
+        for (size_t c = 0; c < channels; c++) {
+            const bool open = gates[c / CS_PANEL] >> c % CS_PANEL & 1;
+            bad |= NAME(not_finite)(x[c]);
+            y[c] = (open ? x[c] : 0) + 0;
+        }
+    }
+    return bad ? LAYER_OWN : 0U;
+}
+
 static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     const size_t channels = (size_t)call->in.c, words = layer_gate_words(call->in.c);
     size_t begin, end;
@@ -54,6 +73,7 @@ const layer NAME(layer_relu) = {
     .infer_shape = NAME(same_shape),
     .saved_size = saved_size,
     .forward = forward,
+    .forward_imposed = forward_imposed,
     .backward = backward,
     .in_place = true,
 };
