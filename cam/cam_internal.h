@@ -73,18 +73,73 @@ static inline double cs_tensor_store(cs_tensor *t, size_t i, double value) {
 
 /* ------------------------------------------------------------------ methods -------------- */
 
+/* What a method with passes of its own works on: `count` classes of image n of the run's last
+ * forward. `variant` is an index into the method's variants. */
+typedef struct cs_cam_call {
+    cs_run *run;
+    const cs_model *model;
+    const cs_cam_options *options;
+    const char *layer;
+    int variant;
+    int64_t n;
+    const int64_t *classes;
+    int64_t count;
+} cs_cam_call;
+
 /* One CAM method: a row of the table in cam_methods.c. */
 typedef struct cs_cam_method {
-    const char *name;
-    /* Tells the run what to keep of the layer. */
-    cs_status (*watch)(cs_run *run, const char *layer, cs_error *err);
-    /* The map of image n, after forward and backward. */
-    cs_status (*map)(cs_run *run, const char *layer, int64_t n, cs_cam *cam, cs_error *err);
+    cs_cam_method_info info;
+    const char *const *aliases; /* until NULL */
+    bool needs_activation, needs_gradient, needs_input, input_only;
+    /* Whether the variant takes the target; NULL: all do. */
+    cs_status (*check)(const cs_target *target, int variant, cs_error *err);
+    /* The signed map of image n, after forward and backward, into `map` (1 x 1 x H x W). */
+    cs_status (*map)(int variant, const cs_tensor *activation, const cs_tensor *gradient, int64_t n,
+                     cs_tensor *map, cs_error *err);
+    /* Whether `maps` is to be called instead; NULL: whenever there is one. */
+    bool (*own_passes)(const cs_target *target, int variant);
+    /* The same with passes of its own: cams[i].signed_map is allocated for each class. */
+    cs_status (*maps)(const cs_cam_call *call, cs_cam *cams, cs_error *err);
 } cs_cam_method;
 
-extern const cs_cam_method cs_cam_method_gradcam;
+extern const cs_cam_method cs_cam_method_gradcam, cs_cam_method_gradcam_plusplus,
+    cs_cam_method_hirescam, cs_cam_method_xgradcam, cs_cam_method_layercam, cs_cam_method_scorecam,
+    cs_cam_method_gradient, cs_cam_method_input_x_gradient, cs_cam_method_integrated_gradients;
 
-/* ReLU, ranges and status of a map that `raw` holds signed. */
-void cs_cam_rectify(cs_cam *cam);
+/* ReLU, ranges and status of a map from its signed_map; allocates raw. Errors: CS_ERROR_MEMORY. */
+cs_status cs_cam_rectify(cs_cam *cam, cs_error *err);
+
+/* CS_ERROR_NUMERIC where the run has met NaN or infinity. */
+cs_status cs_cam_check_finite(const cs_run *run, cs_error *err);
+
+/* Calls options->stop, if there is one. Errors: CS_ERROR_INTERRUPTED. */
+cs_status cs_cam_progress(const cs_cam_options *options, int64_t done, int64_t total,
+                          cs_error *err);
+
+/* sums[c] = sum over the map of image n's channel c, row-major in double. */
+void cs_channel_sums(const cs_tensor *t, int64_t n, double *sums);
+
+/* map[y, x] = sum over c ascending of weights[c] * A[c, y, x] of image n, in double, product and
+ * sum each rounded, then once to the map's type. */
+void cs_weighted_channels(const cs_tensor *activation, int64_t n, const double *weights,
+                          cs_tensor *map);
+
+/* ------------------------------------------------------------------ enlarging ------------ */
+
+/* What an output position takes along one side: (1 - f) * value[left] + f * value[right]. */
+typedef struct cs_enlarge_tap {
+    int64_t left, right;
+    double f;
+} cs_enlarge_tap;
+
+/* PyTorch's bilinear interpolation from `in` to `out` values: half-pixel centres clamped to the
+ * first and last, or with align_corners the corners' centres on each other. */
+void cs_enlarge_taps(int64_t in, int64_t out, bool align_corners, cs_enlarge_tap *taps);
+
+/* in_h x in_w values to out_h x out_w (the taps' lengths), rows first; `rows` has room for
+ * in_h * out_w. */
+void cs_enlarge(const double *in, int64_t in_h, int64_t in_w, const cs_enlarge_tap *across,
+                int64_t out_w, const cs_enlarge_tap *down, int64_t out_h, double *rows,
+                double *out);
 
 #endif

@@ -171,7 +171,12 @@ typedef struct cs_target {
 cs_status cs_target_parse(const cs_model *model, const char *text, cs_target *target,
                           cs_error *err);
 
-/* The reverse: "logit", "margin:3". At most 32 bytes with the NUL. */
+/* The target's value for class c of image n's logits, in double; softmax as cs_softmax. Errors:
+ * CS_ERROR_MEMORY. */
+cs_status cs_target_value(const cs_target *target, const cs_tensor *logits, int64_t n, int64_t c,
+                          double *value, cs_error *err);
+
+/* The reverse of cs_target_parse: "logit", "margin:3". At most 32 bytes with the NUL. */
 void cs_target_print(const cs_target *target, char out[32]);
 
 /* The seed of the backward pass: the derivative of the target with respect to the logits
@@ -193,39 +198,73 @@ typedef enum cs_cam_status {
 /* "ok" or "empty"; static storage. */
 const char *cs_cam_status_name(cs_cam_status status);
 
-/* A class activation map. */
+/* A class activation map of the formulas in docs/cam-methods.md. */
 typedef struct cs_cam {
-    cs_tensor raw; /* 1 x 1 x H x W at the layer's size, the run's type, after the ReLU */
+    cs_tensor raw;        /* 1 x 1 x H x W at the layer's size, the run's type, after the ReLU */
+    cs_tensor signed_map; /* the same before the ReLU */
     int64_t class_index;
     double min, max;               /* of raw */
-    double signed_min, signed_max; /* before the ReLU, rounded to the run's type */
+    double signed_min, signed_max; /* of signed_map */
+    double signed_sum;             /* of signed_map, row-major in double */
     cs_cam_status status;
-    double backward_seconds; /* of the backward pass (one for all images of a batch) */
+    double backward_seconds; /* of the backward passes (one for all images of a batch) */
+    int64_t forward_images;  /* images that the method itself sent forward, for all its classes */
+    int64_t backward_images; /* and backward */
+    size_t own_bytes;        /* memory of the run that it made for them */
 } cs_cam;
 
-/* Frees the map and clears it. Accepts NULL and cleared maps. */
+/* Frees the maps and clears the struct. Accepts NULL and cleared maps. */
 void cs_cam_free(cs_cam *cam);
 
 typedef struct cs_cam_options {
-    const char *method; /* a key of cs_cam_method_name; "gradcam" */
-    const char *layer;  /* anything cs_model_find_node takes; NULL: cs_model_default_layer */
+    const char *method;   /* a key of cs_cam_method_get; "gradcam" */
+    const char *layer;    /* anything cs_model_find_node takes; NULL: the method's, cs_cam_layer */
+    const char *variant;  /* NULL: the method's first */
+    int64_t max_channels; /* scorecam: that many channels, of largest standard deviation; 0: all */
+    int64_t steps;        /* integrated-gradients: points on the path; 0: 50 */
+    int64_t batch;        /* scorecam, integrated-gradients: images a pass; 0: chosen */
+    /* scorecam, integrated-gradients: called on the calling thread after each pass with the images
+     * done and to do; true ends the work with CS_ERROR_INTERRUPTED. NULL: not called. */
+    bool (*stop)(void *state, int64_t done, int64_t total);
+    void *stop_state;
     cs_target target;
 } cs_cam_options;
 
 #define CS_CAM_OPTIONS_DEFAULT                                                                     \
     {                                                                                              \
-        "gradcam", NULL, { CS_TARGET_LOGIT, 0 }                                                    \
+        "gradcam", NULL, NULL, 0, 0, 0, NULL, NULL, { CS_TARGET_LOGIT, 0 }                         \
     }
 
-/* The methods there are: names of index 0, 1, ... until NULL. */
-const char *cs_cam_method_name(int index);
+/* A method of the table. Strings and arrays are static. */
+typedef struct cs_cam_method_info {
+    const char *name;             /* "gradcam++" */
+    const char *title;            /* "Grad-CAM++" */
+    const char *const *variants;  /* names, the default first, until NULL */
+    bool at_input;                /* its layer is the input unless told otherwise */
+    bool many_passes;             /* runs images of its own: slow, and options->stop is called */
+    bool has_channels, has_steps; /* options->max_channels, options->steps mean something */
+} cs_cam_method_info;
 
-/* The canonical key of a method ("gradcam"), case ignored. Errors: CS_ERROR_ARGUMENT, listing the
- * keys. */
-cs_status cs_cam_method_parse(const char *text, const char **method, cs_error *err);
+/* The methods there are: index 0, 1, ... until NULL. */
+const cs_cam_method_info *cs_cam_method_get(int index);
 
-/* Tells a run what the method needs of the layer (an unprepared or prepared run; it must be
- * prepared afterwards). Errors: CS_ERROR_ARGUMENT (unknown method or layer). */
+/* Finds a method by its key, case ignored, or by another name of it ("gradcampp").
+ * Errors: CS_ERROR_ARGUMENT, listing the keys. */
+cs_status cs_cam_method_find(const char *text, const cs_cam_method_info **method, cs_error *err);
+
+/* Finds a variant's static name, case ignored; NULL gives the first. Errors: CS_ERROR_ARGUMENT,
+ * listing them. */
+cs_status cs_cam_variant_find(const cs_cam_method_info *method, const char *text,
+                              const char **variant, cs_error *err);
+
+/* The layer that the options mean, with indices resolved ("layer4.2"): the given one, or the
+ * input's node for methods at the input, or cs_model_default_layer. Errors: CS_ERROR_ARGUMENT. */
+cs_status cs_cam_layer(const cs_model *model, const cs_cam_options *options, char *resolved,
+                       size_t resolved_size, cs_error *err);
+
+/* Checks the options and tells a run what the method needs (an unprepared or prepared run; it must
+ * be prepared afterwards). Errors: CS_ERROR_ARGUMENT (unknown method, variant or layer, an option
+ * that the method does not have, a target that the variant does not take). */
 cs_status cs_cam_watch(cs_run *run, const cs_model *model, const cs_cam_options *options,
                        cs_error *err);
 
@@ -233,17 +272,32 @@ cs_status cs_cam_watch(cs_run *run, const cs_model *model, const cs_cam_options 
  * cs_cam_free; none on failure). classes[n] may be CS_CLASS_ARGMAX; cams[n].class_index tells what
  * it was. May be called again for other classes and targets after one forward. Errors:
  * CS_ERROR_STATE, CS_ERROR_ARGUMENT, CS_ERROR_NUMERIC (the run has NaN or infinity: no picture is
- * made of it), CS_ERROR_MEMORY. */
+ * made of it), CS_ERROR_MEMORY, CS_ERROR_INTERRUPTED. */
 cs_status cs_cam_compute(cs_run *run, const cs_model *model, const cs_cam_options *options,
                          const int64_t *classes, cs_cam *cams, cs_error *err);
 
-/* Grad-CAM of image n from a layer's activation A and gradient dA (N x C x H x W, same type): the
- * weight of channel c is the mean of dA over the map (double sum, row-major, divided by H*W), the
- * map is the sum over c ascending of weight * A (double, product and sum each rounded), rounded
- * once to the type; then ReLU. Fills everything but class_index. Errors: CS_ERROR_ARGUMENT (shapes
- * differ), CS_ERROR_MEMORY. */
-cs_status cs_gradcam_map(const cs_tensor *activation, const cs_tensor *gradient, int64_t n,
-                         cs_cam *cam, cs_error *err);
+/* The maps of `count` classes of image n of the last forward: cams[i] is that of classes[i]. The
+ * same maps as one call a class gives, but methods with passes of their own make them once for all.
+ * Errors: as cs_cam_compute. */
+cs_status cs_cam_compute_classes(cs_run *run, const cs_model *model, const cs_cam_options *options,
+                                 int64_t n, const int64_t *classes, int64_t count, cs_cam *cams,
+                                 cs_error *err);
+
+/* The map of image n from a layer's activation A and gradient dA (N x C x H x W, same type), for
+ * methods without passes of their own. Sums in double, rounded once to the type. Fills everything
+ * but class_index. Errors: CS_ERROR_ARGUMENT (another method, shapes differ), CS_ERROR_MEMORY. */
+cs_status cs_cam_map(const cs_cam_options *options, const cs_tensor *activation,
+                     const cs_tensor *gradient, int64_t n, cs_cam *cam, cs_error *err);
+
+/* Score-CAM's last step, from the target's value for each channel's masked image (scores[c], c < C;
+ * NaN: the channel takes no part): softmax over the channels taken, unless `raw_weights`, then the
+ * weighted sum of image n's channels. Fills everything but class_index. Errors: CS_ERROR_ARGUMENT,
+ * CS_ERROR_MEMORY. */
+cs_status cs_scorecam_map(const cs_tensor *activation, int64_t n, const double *scores,
+                          bool raw_weights, cs_cam *cam, cs_error *err);
+
+/* The nodes and weights of Gauss-Legendre quadrature on [0, 1] for `count` points, ascending. */
+void cs_gauss_legendre(int64_t count, double *nodes, double *weights);
 
 /* ------------------------------------------------------------------ from map to picture -- */
 
@@ -313,11 +367,13 @@ typedef struct cs_explanation {
     int64_t n;
     const char *image_name; /* for the figure's title */
     const cs_cam_options *options;
-    cs_font *font; /* NULL: no figure */
+    cs_font *font;     /* NULL: no figure */
+    bool write_signed; /* the map before the ReLU too */
 } cs_explanation;
 
 /* Writes FOLDER/class-<K>-<method>-<layer>.npy (raw map, shape (H, W), the run's type), the same
- * with -heatmap.npy (at the input size, the same type), -heatmap.png, -overlay.png and -figure.png.
+ * with -heatmap.npy (at the input size, the same type), -heatmap.png, -overlay.png and -figure.png;
+ * on request -signed.npy (the raw map before the ReLU).
  * `<layer>` is the module path with indices resolved. FOLDER must exist.
  * Errors: CS_ERROR_OUTPUT, CS_ERROR_MEMORY, CS_ERROR_ARGUMENT (an unknown layer or method). */
 cs_status cs_explain_write(const char *folder, const cs_explanation *explanation, cs_error *err);

@@ -33,8 +33,13 @@ static const char *with_suffix(const char *stem, const char *suffix, char out[PA
     return out;
 }
 
-static cs_status draw_figure(const cs_explanation *e, const char *method, const char *layer,
-                             pictures *p, cs_error *err) {
+static cs_status draw_figure(const cs_explanation *e, const cs_cam_method_info *method,
+                             const char *layer, pictures *p, cs_error *err) {
+    char name[64];
+    const char *variant = NULL;
+    CS_TRY(cs_cam_variant_find(method, e->options->variant, &variant, err));
+    bool usual = variant == method->variants[0];
+    snprintf(name, sizeof name, "%s%s%s", method->name, usual ? "" : ":", usual ? "" : variant);
     double *probabilities = malloc((size_t)e->logits->c * sizeof *probabilities);
     CS_CHECK(probabilities, CS_ERROR_MEMORY, "no memory for %lld probabilities",
              (long long)e->logits->c);
@@ -47,7 +52,7 @@ static cs_status draw_figure(const cs_explanation *e, const char *method, const 
         .heat = &p->heat,
         .overlay = &p->overlay,
         .title = e->image_name,
-        .method = method,
+        .method = name,
         .layer = layer,
         .target = target,
         .class_name = cs_model_class_name(e->model, class_index),
@@ -67,6 +72,8 @@ static cs_status write_files(const cs_explanation *e, const char *stem, const pi
                              cs_error *err) {
     char path[PATH_MAX];
     CS_TRY(cs_npy_write_map(with_suffix(stem, ".npy", path), &e->cam->raw, err));
+    if (e->write_signed)
+        CS_TRY(cs_npy_write_map(with_suffix(stem, "-signed.npy", path), &e->cam->signed_map, err));
     CS_TRY(cs_npy_write_map(with_suffix(stem, "-heatmap.npy", path), &p->heatmap, err));
     CS_TRY(cs_image_write_png(with_suffix(stem, "-heatmap.png", path), &p->heat, err));
     CS_TRY(cs_image_write_png(with_suffix(stem, "-overlay.png", path), &p->overlay, err));
@@ -77,13 +84,11 @@ static cs_status write_files(const cs_explanation *e, const char *stem, const pi
 
 cs_status cs_explain_write(const char *folder, const cs_explanation *explanation, cs_error *err) {
     const cs_explanation *e = explanation;
-    const char *wanted = e->options->layer ? e->options->layer : cs_model_default_layer(e->model);
-    const char *method = NULL;
+    const cs_cam_method_info *method = NULL;
     char layer[256], stem[PATH_MAX];
-    int node = 0;
-    CS_TRY(cs_cam_method_parse(e->options->method, &method, err));
-    CS_TRY(cs_model_find_node(e->model, wanted, &node, layer, sizeof layer, err));
-    CS_TRY(make_stem(folder, e, method, layer, stem, err));
+    CS_TRY(cs_cam_method_find(e->options->method, &method, err));
+    CS_TRY(cs_cam_layer(e->model, e->options, layer, sizeof layer, err));
+    CS_TRY(make_stem(folder, e, method->name, layer, stem, err));
     const cs_image *display = &e->input->display;
     pictures p = {0};
     cs_status status =

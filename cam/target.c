@@ -110,6 +110,23 @@ void cs_target_print(const cs_target *target, char out[32]) {
         snprintf(out, 32, "%s", names[target->kind]);
 }
 
+cs_status cs_target_value(const cs_target *target, const cs_tensor *logits, int64_t n, int64_t c,
+                          double *value, cs_error *err) {
+    double z = cs_tensor_at(logits, n, c, 0, 0);
+    switch (target->kind) {
+    case CS_TARGET_LOGIT: *value = z; return CS_OK;
+    case CS_TARGET_NEG_LOGIT: *value = -z; return CS_OK;
+    case CS_TARGET_MARGIN: *value = z - cs_tensor_at(logits, n, target->other, 0, 0); return CS_OK;
+    case CS_TARGET_PROB: break;
+    }
+    double *p = malloc((size_t)logits->c * sizeof *p);
+    CS_CHECK(p, CS_ERROR_MEMORY, "no memory for %lld probabilities", (long long)logits->c);
+    cs_softmax(logits, n, p);
+    *value = p[c];
+    free(p);
+    return CS_OK;
+}
+
 /* d p_c / d z_k = p_c * ((k == c) - p_k) */
 static cs_status seed_probability(const cs_tensor *logits, int64_t n, int64_t c, cs_tensor *seed,
                                   cs_error *err) {

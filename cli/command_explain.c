@@ -8,19 +8,35 @@
 
 typedef struct explain_settings {
     cli_common common;
-    const char *output, *method, *layer, *class_text, *target, *font;
+    const char *output, *method, *variant, *layer, *class_text, *target, *font;
+    int64_t max_channels, steps, batch;
+    bool write_signed;
 } explain_settings;
 
 #define AT(field) offsetof(explain_settings, field)
 static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, AT(output), "DIR", "a new folder for the results (required)", 0, 0},
-    {"method", 0, CLI_TEXT, AT(method), "NAME", "gradcam (default)", 0, 0},
+    {"method", 0, CLI_TEXT, AT(method), "NAME",
+     "gradcam (default), gradcam++, scorecam, hirescam, xgradcam, layercam, gradient, "
+     "input-x-gradient, integrated-gradients",
+     0, 0},
+    {"variant", 0, CLI_TEXT, AT(variant), "NAME",
+     "of gradcam++: paper (default), authors, pgc, torchcam, monai; of others: docs/cam-methods.md",
+     0, 0},
     {"layer", 0, CLI_TEXT, AT(layer), "PATH",
      "as layer3, layer4[-1], layer4.2.conv3 (default: the last stage)", 0, 0},
     {"class", 'c', CLI_TEXT, AT(class_text), "CLASS",
      "argmax (default), a number from 0, a name, all, or topk:N", 0, 0},
     {"target", 0, CLI_TEXT, AT(target), "KIND",
      "logit (default), prob, neg-logit, or margin:J (against class J)", 0, 0},
+    {"max-channels", 0, CLI_INTEGER, AT(max_channels), "N",
+     "scorecam: only the N channels of largest standard deviation", 1, 1 << 20},
+    {"steps", 0, CLI_INTEGER, AT(steps), "N", "integrated-gradients: points on the path (50)", 1,
+     100000},
+    {"batch", 0, CLI_INTEGER, AT(batch), "N",
+     "scorecam, integrated-gradients: images a pass; changes no result", 1, 4096},
+    {"signed", 0, CLI_FLAG, AT(write_signed), NULL, "write -signed.npy, the map before the ReLU", 0,
+     0},
     {"font", 0, CLI_TEXT, AT(font), "FILE", "TrueType or OpenType font for the figures", 0, 0},
 };
 
@@ -28,7 +44,7 @@ static int explain_run(int argc, char **argv);
 
 const cli_command cli_command_explain = {
     .name = "explain",
-    .summary = "draw what in an image spoke for a class (Grad-CAM)",
+    .summary = "draw what in an image spoke for a class (Grad-CAM and others)",
     .usage = "MODEL.json IMAGE... -o DIR [options]",
     .details =
         "Writes DIR/<image>/class-<K>-<method>-<layer> with these endings:\n"
@@ -39,10 +55,19 @@ const cli_command cli_command_explain = {
         "IMAGE is a PNG, JPEG or PNM file, or an .npy of the input tensor itself. One that cannot\n"
         "be read does not stop the rest; the exit code is then 3. A map that is zero everywhere "
         "is\n"
-        "reported as empty, with its range before the ReLU.\n",
-    .examples = "  cnnscope explain best_model.json xray.png -o out\n"
-                "  cnnscope explain best_model.json *.png --class PNEUMONIA --layer layer3 -o out\n"
-                "  cnnscope explain best_model.json xray.png --class all --dtype f64 -o out64\n",
+        "reported as empty, with its range before the ReLU. docs/cam-methods.md has the formula "
+        "of\n"
+        "every method and variant. Score-CAM runs the network once for each channel of the layer,\n"
+        "integrated gradients once for each step: minutes and seconds for a large network; Ctrl-C\n"
+        "stops them and leaves nothing behind.\n",
+    .examples =
+        "  cnnscope explain best_model.json xray.png -o out\n"
+        "  cnnscope explain best_model.json *.png --class PNEUMONIA --layer layer3 -o out\n"
+        "  cnnscope explain best_model.json xray.png --class all --dtype f64 -o out64\n"
+        "  cnnscope explain best_model.json xray.png --method gradcam++ --variant authors -o "
+        "out\n"
+        "  cnnscope explain best_model.json xray.png --method scorecam --max-channels 256 -o "
+        "out\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .common = CLI_ALL_COMMON,
@@ -119,6 +144,23 @@ cleanup:
     return cs_status_exit_code(status);
 }
 
+/* The method and what belongs to it, checked as far as that goes without a model. */
+static cs_status read_method(const explain_settings *settings, explain_job *job, cs_error *err) {
+    cs_cam_options *what = &job->what;
+    CS_TRY(cs_cam_method_find(settings->method, &job->method, err));
+    const cs_cam_method_info *method = job->method;
+    CS_TRY(cs_cam_variant_find(method, settings->variant, &what->variant, err));
+    what->method = method->name;
+    what->max_channels = settings->max_channels;
+    what->steps = settings->steps;
+    what->batch = settings->batch;
+    CS_CHECK(what->max_channels == 0 || method->has_channels, CS_ERROR_ARGUMENT,
+             "--max-channels is for scorecam, not for %s", method->name);
+    CS_CHECK(what->steps == 0 || method->has_steps, CS_ERROR_ARGUMENT,
+             "--steps is for integrated-gradients, not for %s", method->name);
+    return CS_OK;
+}
+
 static int explain_run(int argc, char **argv) {
     explain_settings settings = {.method = "gradcam", .class_text = "argmax", .target = "logit"};
     cli_arguments arguments;
@@ -130,10 +172,11 @@ static int explain_run(int argc, char **argv) {
                        .model_path = arguments.items[0],
                        .class_text = settings.class_text,
                        .font_path = settings.font,
+                       .write_signed = settings.write_signed,
                        .what = CS_CAM_OPTIONS_DEFAULT};
     if (!settings.output)
         return cli_usage_error("explain", "no output folder given: add -o DIR");
-    if (cs_cam_method_parse(settings.method, &job.what.method, &err) != CS_OK)
+    if (read_method(&settings, &job, &err) != CS_OK)
         return fail("explain", &err);
     code = explain(&job, &settings, &arguments);
     explain_job_free(&job);

@@ -16,13 +16,19 @@ typedef struct explain_image {
     explain_times times;
 } explain_image;
 
+/* After each pass of a method that makes many: the bar, and whether to stop. */
+static bool stop_passes(void *state, int64_t done, int64_t total) {
+    progress_work(state, done, total);
+    return interrupt_pending(NULL);
+}
+
 static cs_status read_options(explain_job *job, const char *layer, const char *target,
                               cs_error *err) {
     int node = 0;
     int64_t chw[3];
-    job->what.layer = layer ? layer : cs_model_default_layer(job->model);
-    CS_TRY(
-        cs_model_find_node(job->model, job->what.layer, &node, job->layer, sizeof job->layer, err));
+    job->what.layer = layer;
+    CS_TRY(cs_cam_layer(job->model, &job->what, job->layer, sizeof job->layer, err));
+    CS_TRY(cs_model_find_node(job->model, job->layer, &node, NULL, 0, err));
     job->what.layer = job->layer;
     CS_TRY(cs_model_node_shape(job->model, node, 0, 0, chw, err));
     if (chw[1] == 1 && chw[2] == 1)
@@ -33,8 +39,12 @@ static cs_status read_options(explain_job *job, const char *layer, const char *t
     CS_TRY(cs_target_parse(job->model, target, &job->what.target, err));
     CS_TRY(class_choice_parse(job->model, job->class_text, &job->choice, err));
     CS_TRY(cs_font_open(job->font_path, &job->font, err));
-    job->classes = calloc((size_t)cs_model_class_count(job->model), sizeof *job->classes);
-    CS_CHECK(job->classes, CS_ERROR_MEMORY, "out of memory");
+    size_t classes = (size_t)cs_model_class_count(job->model);
+    job->classes = calloc(classes, sizeof *job->classes);
+    job->cams = calloc(classes, sizeof *job->cams);
+    CS_CHECK(job->classes && job->cams, CS_ERROR_MEMORY, "out of memory");
+    job->what.stop = stop_passes;
+    job->what.stop_state = &job->passes;
     return CS_OK;
 }
 
@@ -48,7 +58,12 @@ static cs_status begin_manifest(explain_job *job, cs_error *err) {
     put_manifest_head(w, "explain", job->model_path, job->model);
     put_object(w, "options");
     put_text(w, "method", job->what.method);
+    put_text(w, "variant", job->what.variant);
     put_text(w, "layer", job->layer);
+    if (job->what.max_channels)
+        put_integer(w, "max_channels", job->what.max_channels);
+    if (job->what.steps)
+        put_integer(w, "steps", job->what.steps);
     put_text(w, "class", job->class_text);
     cs_target_print(&job->what.target, target);
     put_text(w, "target", target);
@@ -114,38 +129,62 @@ static void put_class(const explain_job *job, json_writer *w, const cs_cam *cam,
     put_real(w, "max", cam->max, dtype);
     put_real(w, "min_before_relu", cam->signed_min, dtype);
     put_real(w, "max_before_relu", cam->signed_max, dtype);
+    put_real(w, "sum_before_relu", cam->signed_sum, CS_F64);
     put_close(w);
 }
 
-static cs_status explain_class(explain_job *job, explain_image *image, int64_t class_index,
-                               cs_error *err) {
+/* Writes the files and the entry of one map. */
+static cs_status write_class(explain_job *job, explain_image *image, const cs_cam *cam,
+                             cs_error *err) {
     char folder[PATH_MAX], name[VISIBLE_SIZE + 64];
-    cs_cam cam = {0};
     double start = cs_seconds();
-    CS_TRY(cs_cam_compute(job->run, job->model, &job->what, &class_index, &cam, err));
-    image->times.backward += cam.backward_seconds;
-    image->times.cam += cs_seconds() - start - cam.backward_seconds;
-    start = cs_seconds();
     const cs_explanation explanation = {.model = job->model,
                                         .input = &image->input,
-                                        .cam = &cam,
+                                        .cam = cam,
                                         .logits = &image->predicted.logits,
                                         .image_name = base_name(image->path),
                                         .options = &job->what,
-                                        .font = job->font};
-    cs_status status = output_folder_path(&job->folder, folder, err, "%s", image->folder);
-    if (status == CS_OK)
-        status = cs_explain_write(folder, &explanation, err);
+                                        .font = job->font,
+                                        .write_signed = job->write_signed};
+    CS_TRY(output_folder_path(&job->folder, folder, err, "%s", image->folder));
+    CS_TRY(cs_explain_write(folder, &explanation, err));
     image->times.write += cs_seconds() - start;
-    snprintf(name, sizeof name, "class-%" PRId64 "-%s-%s", cam.class_index, job->what.method,
+    snprintf(name, sizeof name, "class-%" PRId64 "-%s-%s", cam->class_index, job->what.method,
              job->layer);
-    if (status == CS_OK) {
-        put_class(job, &job->manifest, &cam, name);
-        print_class(job, image, &cam, name);
-        if (cam.status == CS_CAM_EMPTY)
-            warn_empty(image, &cam, job->layer);
+    put_class(job, &job->manifest, cam, name);
+    print_class(job, image, cam, name);
+    if (cam->status == CS_CAM_EMPTY)
+        warn_empty(image, cam, job->layer);
+    return CS_OK;
+}
+
+/* How many classes share a method's passes: maps at the input are large. */
+static int64_t classes_at_once(const explain_job *job, int64_t count) {
+    enum { AT_INPUT = 16 };
+    const int64_t most = !job->method->many_passes ? 1 : job->method->at_input ? AT_INPUT : count;
+    return count < most ? count : most;
+}
+
+/* The maps of `count` classes: made together, then written one after another. */
+static cs_status explain_maps(explain_job *job, explain_image *image, const int64_t *classes,
+                              int64_t count, cs_error *err) {
+    double start = cs_seconds(), backward = 0.0;
+    progress_begin_work(&job->passes, job->common->quiet);
+    cs_status status =
+        cs_cam_compute_classes(job->run, job->model, &job->what, 0, classes, count, job->cams, err);
+    progress_clear(&job->passes);
+    CS_TRY(status == CS_ERROR_INTERRUPTED ? interrupt_check(err) : status);
+    for (int64_t i = 0; i < count; i++)
+        backward += job->cams[i].backward_seconds;
+    image->times.backward += backward;
+    image->times.cam += cs_seconds() - start - backward;
+    for (int64_t i = 0; i < count; i++) {
+        if (status == CS_OK)
+            status = interrupt_check(err);
+        if (status == CS_OK)
+            status = write_class(job, image, &job->cams[i], err);
+        cs_cam_free(&job->cams[i]);
     }
-    cs_cam_free(&cam);
     return status;
 }
 
@@ -176,10 +215,12 @@ static cs_status explain_classes(explain_job *job, explain_image *image, cs_erro
     put_integer(w, "pool_ties", cs_run_pool_ties(job->run));
     put_array(w, "explanations");
     cs_status status = CS_OK;
-    for (int64_t i = 0; i < count && status == CS_OK; i++) {
+    const int64_t step = classes_at_once(job, count);
+    for (int64_t i = 0; i < count && status == CS_OK; i += step) {
         status = interrupt_check(err);
         if (status == CS_OK)
-            status = explain_class(job, image, job->classes[i], err);
+            status = explain_maps(job, image, job->classes + i, count - i < step ? count - i : step,
+                                  err);
     }
     put_close(w);
     return status;
@@ -252,6 +293,7 @@ void explain_job_free(explain_job *job) {
         fclose(job->manifest.file);
     free(job->manifest_text);
     free(job->classes);
+    free(job->cams);
     cs_font_free(job->font);
     cs_run_free(job->run);
     cs_model_free(job->model);

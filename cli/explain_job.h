@@ -7,6 +7,7 @@
 #include "json_writer.h"
 #include "output_folder.h"
 #include "prediction.h"
+#include "progress.h"
 
 /* Wall time of each kind of work, in seconds. */
 typedef struct explain_times {
@@ -17,6 +18,8 @@ typedef struct explain_job {
     const cli_common *common;
     const char *model_path;
     const char *class_text, *font_path;
+    bool write_signed;
+    const cs_cam_method_info *method;
     cs_cam_options what;
     cs_run_options how;
     char layer[VISIBLE_SIZE]; /* the layer's path with indices resolved */
@@ -24,7 +27,9 @@ typedef struct explain_job {
     cs_model *model;
     cs_run *run;
     cs_font *font;
-    int64_t *classes; /* room for all */
+    int64_t *classes; /* room for all, and for their maps */
+    cs_cam *cams;
+    progress passes; /* of the method, within an image */
     output_folder folder;
     json_writer manifest;
     char *manifest_text;

@@ -1,25 +1,49 @@
 #include "progress.h"
 
+#include "cnnscope_support.h"
+
 #include <stdio.h>
 #include <unistd.h>
 
 void progress_begin(progress *p, int total, bool quiet) {
-    p->total = total;
+    *p = (progress){.total = total};
     p->shown = total > 1 && !quiet && isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
 }
 
-void progress_step(const progress *p, int done) {
+static void draw_bar(int64_t done, int64_t total) {
     static const char full[] = "##############################",
                       none[] = "..............................";
     int width = (int)sizeof full - 1;
+    int filled = (int)((long long)width * done / total);
+    fprintf(stderr, "\r[%.*s%.*s] %lld of %lld", filled, full, width - filled, none,
+            (long long)done, (long long)total);
+}
+
+void progress_step(const progress *p, int done) {
     if (!p->shown)
         return;
-    int filled = (int)((long long)width * done / p->total);
-    fprintf(stderr, "\r[%.*s%.*s] %d of %d", filled, full, width - filled, none, done, p->total);
+    draw_bar(done, p->total);
+    fflush(stderr);
+}
+
+void progress_begin_work(progress *p, bool quiet) {
+    *p = (progress){.shown = !quiet && isatty(STDERR_FILENO), .begun = cs_seconds()};
+}
+
+void progress_work(progress *p, int64_t done, int64_t total) {
+    enum { LATER = 500, AGAIN = 100 }; /* milliseconds */
+    double now = cs_seconds();
+    if (!p->shown || done <= 0 || total < done || now - p->begun < LATER / 1000.0 ||
+        (done < total && now - p->drawn < AGAIN / 1000.0))
+        return;
+    long long left = (long long)((now - p->begun) * (double)(total - done) / (double)done + 0.5);
+    p->drawn = now;
+    draw_bar(done, total);
+    fprintf(stderr, ", %lld:%02lld left  ", left / 60, left % 60);
     fflush(stderr);
 }
 
 void progress_clear(const progress *p) {
     if (p->shown)
-        fprintf(stderr, "\r%60s\r", "");
+        fprintf(stderr, "\r%72s\r", "");
 }

@@ -60,13 +60,20 @@ cs_status cs_run_create(cs_model *model, const cs_run_options *options, cs_run *
     cs_run *run = calloc(1, sizeof *run);
     CS_CHECK(run, CS_ERROR_MEMORY, "not enough memory for a run");
     run->model = model;
-    const cs_status status = build_run(run, options ? options : &defaults, err);
+    run->options = options ? *options : defaults;
+    const cs_status status = build_run(run, &run->options, err);
     if (status != CS_OK) {
         cs_run_free(run);
         return status;
     }
     *out = run;
     return CS_OK;
+}
+
+cs_status cs_run_create_like(const cs_run *run, int64_t max_batch, cs_run **out, cs_error *err) {
+    cs_run_options options = run->options;
+    options.max_batch = max_batch;
+    return cs_run_create(run->model, &options, out, err);
 }
 
 void cs_run_free(cs_run *run) {

@@ -10,6 +10,7 @@
 
 struct cs_run {
     cs_model *model;
+    cs_run_options options; /* as it was created */
     cs_params *params;
     cs_dtype dtype;
     layer_engine engine;

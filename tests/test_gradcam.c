@@ -31,10 +31,16 @@ static double naive_map(const cs_tensor *a, const cs_tensor *g, int64_t n, int64
     return a->dtype == CS_F32 ? (double)(float)sum : sum;
 }
 
+static cs_status gradcam_map(const cs_tensor *a, const cs_tensor *g, int64_t n, cs_cam *cam,
+                             cs_error *err) {
+    const cs_cam_options options = CS_CAM_OPTIONS_DEFAULT;
+    return cs_cam_map(&options, a, g, n, cam, err);
+}
+
 static void check_map(const cs_tensor *a, const cs_tensor *g, int64_t n) {
     cs_error err;
     cs_cam cam;
-    REQUIRE_OK(cs_gradcam_map(a, g, n, &cam, &err), err);
+    REQUIRE_OK(gradcam_map(a, g, n, &cam, &err), err);
     ck_assert_int_eq(cam.raw.h, a->h);
     ck_assert_int_eq(cam.raw.w, a->w);
     double low = HUGE_VAL, high = -HUGE_VAL;
@@ -74,15 +80,15 @@ START_TEST(an_empty_map_says_so) {
     cs_cam cam;
     float a[4] = {1, 2, 3, 4}, g[4] = {-1, -1, -1, -1};
     cs_tensor activation = {CS_F32, 1, 1, 2, 2, a}, gradient = {CS_F32, 1, 1, 2, 2, g};
-    REQUIRE_OK(cs_gradcam_map(&activation, &gradient, 0, &cam, &err), err);
+    REQUIRE_OK(gradcam_map(&activation, &gradient, 0, &cam, &err), err);
     ck_assert_int_eq(cam.status, CS_CAM_EMPTY);
     ck_assert_str_eq(cs_cam_status_name(cam.status), "empty");
     ck_assert(cam.max == 0 && cam.signed_min == -4 && cam.signed_max == -1);
     cs_cam_free(&cam);
     gradient.w = 1;
-    REQUIRE_STATUS(cs_gradcam_map(&activation, &gradient, 0, &cam, &err), CS_ERROR_ARGUMENT, err);
+    REQUIRE_STATUS(gradcam_map(&activation, &gradient, 0, &cam, &err), CS_ERROR_ARGUMENT, err);
     gradient.w = 2;
-    REQUIRE_STATUS(cs_gradcam_map(&activation, &gradient, 1, &cam, &err), CS_ERROR_ARGUMENT, err);
+    REQUIRE_STATUS(gradcam_map(&activation, &gradient, 1, &cam, &err), CS_ERROR_ARGUMENT, err);
 }
 END_TEST
 
@@ -217,14 +223,23 @@ END_TEST
 
 START_TEST(methods_are_found_by_name) {
     cs_error err;
-    const char *method = NULL;
-    ck_assert_str_eq(cs_cam_method_name(0), "gradcam");
-    ck_assert_ptr_null(cs_cam_method_name(1000));
-    ck_assert_ptr_null(cs_cam_method_name(-1));
-    REQUIRE_OK(cs_cam_method_parse("GradCAM", &method, &err), err);
-    ck_assert_str_eq(method, "gradcam");
-    REQUIRE_STATUS(cs_cam_method_parse("magic", &method, &err), CS_ERROR_ARGUMENT, err);
-    ck_assert_ptr_nonnull(strstr(err.text, "gradcam"));
+    const cs_cam_method_info *method = NULL;
+    const char *variant = NULL;
+    ck_assert_str_eq(cs_cam_method_get(0)->name, "gradcam");
+    ck_assert_ptr_null(cs_cam_method_get(1000));
+    ck_assert_ptr_null(cs_cam_method_get(-1));
+    REQUIRE_OK(cs_cam_method_find("GradCAM", &method, &err), err);
+    ck_assert_str_eq(method->name, "gradcam");
+    REQUIRE_OK(cs_cam_method_find("gradcampp", &method, &err), err);
+    ck_assert_str_eq(method->name, "gradcam++");
+    REQUIRE_OK(cs_cam_variant_find(method, NULL, &variant, &err), err);
+    ck_assert_str_eq(variant, "paper");
+    REQUIRE_OK(cs_cam_variant_find(method, "MONAI", &variant, &err), err);
+    ck_assert_str_eq(variant, "monai");
+    REQUIRE_STATUS(cs_cam_variant_find(method, "magic", &variant, &err), CS_ERROR_ARGUMENT, err);
+    ck_assert_ptr_nonnull(strstr(err.text, "authors"));
+    REQUIRE_STATUS(cs_cam_method_find("magic", &method, &err), CS_ERROR_ARGUMENT, err);
+    ck_assert_ptr_nonnull(strstr(err.text, "integrated-gradients"));
 }
 END_TEST
 
@@ -245,7 +260,7 @@ START_TEST(an_explanation_is_five_files) {
     REQUIRE_OK(cs_run_output(f.run, &logits, &err), err);
     REQUIRE_OK(cs_cam_compute(f.run, f.model, &options, &class_index, &cam, &err), err);
     REQUIRE_OK(cs_font_builtin(&font, &err), err);
-    cs_explanation e = {f.model, &input, &cam, &logits, 0, "input.npy", &options, font};
+    cs_explanation e = {f.model, &input, &cam, &logits, 0, "input.npy", &options, font, false};
     REQUIRE_OK(cs_explain_write(folder, &e, &err), err);
     REQUIRE_OK(cs_npy_read(test_path(folder, "class-2-gradcam-relu.npy"), &raw, &err), err);
     ck_assert_int_eq(raw.n * raw.c * raw.h * raw.w, 4 * 3);

@@ -1,0 +1,37 @@
+/* layercam.c - LayerCAM (Jiang and others 2021, IEEE TIP 30).
+ *
+ *     L = relu(sum over c of relu(dA_c) * A_c)    elementwise
+ *
+ * One double sum over the channels ascending, product and sum each rounded; then one rounding to
+ * the map's type. (The paper also scales maps of early layers by tanh(2 L / max L) before it adds
+ * layers up; that is display, and not done here.)
+ */
+#include "cam_internal.h"
+
+static cs_status map(int variant, const cs_tensor *activation, const cs_tensor *gradient, int64_t n,
+                     cs_tensor *out, cs_error *err) {
+    (void)variant;
+    (void)err;
+    size_t channels = (size_t)activation->c;
+    size_t pixels = (size_t)activation->h * (size_t)activation->w;
+    for (size_t i = 0; i < pixels; i++) {
+        size_t first = ((size_t)n * pixels + i) * channels;
+        double sum = 0.0;
+        for (size_t c = first; c < first + channels; c++) {
+            double g = cs_tensor_value(gradient, c);
+            sum += (g <= 0 ? 0.0 : g) * cs_tensor_value(activation, c);
+        }
+        cs_tensor_store(out, i, sum + 0.0);
+    }
+    return CS_OK;
+}
+
+static const char *const variants[] = {"paper", NULL}, *const aliases[] = {"layer-cam", NULL};
+
+const cs_cam_method cs_cam_method_layercam = {
+    .info = {.name = "layercam", .title = "LayerCAM", .variants = variants},
+    .aliases = aliases,
+    .needs_activation = true,
+    .needs_gradient = true,
+    .map = map,
+};
