@@ -23,6 +23,10 @@ static void execute_part(void *argument, size_t part, size_t parts) {
     run->part_flags[part] = job->function(&call, part, parts);
 }
 
+static const layer *layer_at(const cs_run *run, int node) {
+    return plan_layer(run->model, node, run->engine, run->dtype, run->training);
+}
+
 /* Runs the job; returns the stages that met NaN or infinity. */
 static unsigned execute(execute_job *job) {
     unsigned flags = 0;
@@ -41,7 +45,7 @@ static void note_bad(cs_run *run, int node) {
 
 static layer_call call_of(const cs_run *run, int node, layer_pass pass) {
     const cs_node_info *info = &run->model->nodes[node];
-    return (layer_call){
+    layer_call call = {
         .attributes = &info->attributes,
         .batch = run->batch,
         .in = run->shapes[info->inputs > 0 ? info->input[0] : node],
@@ -51,14 +55,16 @@ static layer_call call_of(const cs_run *run, int node, layer_pass pass) {
         .saved = run_saved(run, node),
         .zeros = run->arena + run->plan.zeros,
     };
+    for (int i = 0; i < info->parameters; i++)
+        call.parameter[i] = params_values(run->params, info->parameter[i]);
+    return call;
 }
 
 static void run_step(cs_run *run, const plan_step *step) {
     const cs_node_info *info = &run->model->nodes[step->first];
-    const layer *kind = layer_find(info->op, run->engine, run->dtype);
+    const layer *kind = layer_at(run, step->first);
     const bool imposed = run->imposed && kind->forward_imposed;
-    execute_job job = {run, imposed ? kind->forward_imposed : kind->forward,
-                       call_of(run, step->first, PASS_FORWARD)};
+    execute_job job = {run, kind->statistics, call_of(run, step->first, PASS_FORWARD)};
     layer_call *call = &job.call;
     for (int k = 0; k < info->inputs; k++)
         call->input[k] = run_at(run, run->plan.value[info->input[k]]);
@@ -70,6 +76,9 @@ static void run_step(cs_run *run, const plan_step *step) {
     call->epilogue.relu = step->relu >= 0;
     if (step->relu >= 0)
         call->epilogue.gates = run_saved(run, step->relu);
+    if (kind->statistics)
+        (void)execute(&job);
+    job.function = imposed ? kind->forward_imposed : kind->forward;
     const unsigned flags = execute(&job);
     if (flags & LAYER_OWN)
         note_bad(run, step->first);
@@ -103,6 +112,8 @@ static cs_status check_shape(const cs_run *run, int node, const cs_tensor *t, in
 
 cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
     CS_CHECK(run->prepared, CS_ERROR_STATE, "call cs_run_prepare before cs_run_forward");
+    CS_CHECK(run->packed_version == params_version(run->params), CS_ERROR_STATE,
+             "parameters were changed: call cs_run_prepare before cs_run_forward");
     CS_CHECK(input && input->n >= 1 && input->n <= run->max_batch, CS_ERROR_ARGUMENT,
              "a batch of %lld images; this run was created for 1 to %lld",
              (long long)(input ? input->n : 0), (long long)run->max_batch);
@@ -110,6 +121,7 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
     CS_CHECK(!run->imposed || run->imposed->batch == input->n, CS_ERROR_ARGUMENT,
              "a batch of %lld images; the imposed gates are those of %lld", (long long)input->n,
              (long long)(run->imposed ? run->imposed->batch : 0));
+    CS_TRY(train_check_batch(run, input->n, err));
     run->batch = input->n;
     run->backward_done = false;
     run->bad_node = -1;
@@ -136,16 +148,26 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
 
 static void run_backward_operation(cs_run *run, const plan_backward *op) {
     const cs_node_info *info = &run->model->nodes[op->node];
-    execute_job job = {run, layer_find(info->op, run->engine, run->dtype)->backward,
-                       call_of(run, op->node, PASS_BACKWARD)};
+    const layer *kind = layer_at(run, op->node);
+    execute_job job = {run, kind->backward_params, call_of(run, op->node, PASS_BACKWARD)};
     layer_call *call = &job.call;
+    unsigned flags = 0;
+    if (info->inputs > 0)
+        call->input[0] = run_at(run, run->plan.value[info->input[0]]);
     call->output = run_at(run, run->plan.value[op->node]);
     call->doutput = run_at(run, run->plan.gradient[op->node]);
     for (int k = 0; k < info->inputs; k++) {
         call->dinput[k] = op->wanted[k] ? run_at(run, run->plan.gradient[info->input[k]]) : NULL;
         call->add[k] = op->add[k];
     }
-    if (execute(&job) != 0 && run->bad_node < 0)
+    for (int i = 0; i < info->parameters && i < 2; i++)
+        call->dparameter[i] = run_at(run, run->plan.parameter[info->parameter[i]]);
+    if (op->params || kind->statistics)
+        flags |= execute(&job);
+    job.function = kind->backward;
+    if (op->wanted[0] || op->wanted[1])
+        flags |= execute(&job);
+    if (flags != 0 && run->bad_node < 0)
         run->bad_node = op->node;
 }
 
@@ -153,7 +175,8 @@ cs_status cs_run_backward(cs_run *run, const cs_tensor *seed, cs_error *err) {
     CS_CHECK(run->prepared && run->batch > 0, CS_ERROR_STATE,
              "call cs_run_forward before cs_run_backward");
     CS_CHECK(run->plan.gradient[run->seed] != PLAN_NOWHERE, CS_ERROR_STATE,
-             "no gradient was asked for before cs_run_prepare: call cs_run_keep first");
+             "no gradient was asked for before cs_run_prepare: call cs_run_keep or "
+             "cs_run_keep_parameter_gradient first");
     CS_TRY(check_shape(run, run->seed, seed, run->batch, "seed", err));
     CS_CHECK(!run->imposed || run->imposed->batch == run->batch, CS_ERROR_ARGUMENT,
              "the gates imposed since the forward pass are those of %lld images, not of %lld",

@@ -200,6 +200,15 @@ static cs_status unknown_name(const cs_model *model, const char *path, cs_error 
         path, best.name[0], best.name[1], best.name[2]);
 }
 
+cs_status graph_unknown_tensor(const cs_model *model, const char *name, cs_error *err) {
+    nearest best = {{{0}}, {1000, 1000, 1000}};
+    for (int i = 0; i < model->tensor_count; i++)
+        consider(&best, name, model->tensors[i].name, strlen(model->tensors[i].name));
+    return cs_error_set(err, CS_ERROR_ARGUMENT, name, -1,
+                        "there is no parameter tensor \"%.100s\"; the nearest are %s, %s and %s",
+                        name, best.name[0], best.name[1], best.name[2]);
+}
+
 cs_status cs_model_find_node(const cs_model *model, const char *path, int *node, char *resolved,
                              size_t resolved_size, cs_error *err) {
     char name[2 * MODEL_NAME_LIMIT];

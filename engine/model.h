@@ -75,6 +75,9 @@ cs_status manifest_graph_parse(cs_model *model, const void *graph, const char *o
 cs_status graph_shapes(const cs_model *model, int64_t height, int64_t width, cs_shape *shapes,
                        cs_error *err);
 
+/* The error for a parameter tensor that does not exist: lists the nearest names. */
+cs_status graph_unknown_tensor(const cs_model *model, const char *name, cs_error *err);
+
 /* Fills model->default_layer. */
 void graph_find_default_layer(cs_model *model);
 

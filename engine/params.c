@@ -13,6 +13,7 @@
 /* One node's blocks: [engine][dtype][pass]. */
 typedef struct node_packs {
     void *block[2][2][2];
+    size_t bytes;
     bool checked, finite;
 } node_packs;
 
@@ -22,6 +23,7 @@ struct cs_params {
     float **tensor; /* private: each tensor's place in `values` */
     node_packs *packs;
     size_t packed_bytes;
+    uint64_t version; /* counts the changes of values */
     pthread_mutex_t lock;
 };
 
@@ -62,14 +64,17 @@ cs_status cs_params_copy(const cs_model *model, cs_params **params, cs_error *er
     return CS_OK;
 }
 
+static void drop_node(cs_params *p, int node) {
+    void **block = &p->packs[node].block[0][0][0];
+    for (int i = 0; i < 8; i++)
+        free(block[i]);
+    p->packed_bytes -= p->packs[node].bytes;
+    memset(&p->packs[node], 0, sizeof p->packs[node]);
+}
+
 static void drop_packs(cs_params *p) {
-    for (int node = 0; node < p->model->node_count; node++) {
-        void **block = &p->packs[node].block[0][0][0];
-        for (int i = 0; i < 8; i++)
-            free(block[i]);
-        memset(&p->packs[node], 0, sizeof p->packs[node]);
-    }
-    p->packed_bytes = 0;
+    for (int node = 0; node < p->model->node_count; node++)
+        drop_node(p, node);
 }
 
 void cs_params_free(cs_params *params) {
@@ -90,10 +95,25 @@ float *cs_params_tensor(cs_params *params, int index) {
 void cs_params_changed(cs_params *params) {
     pthread_mutex_lock(&params->lock);
     drop_packs(params);
+    params->version++;
     pthread_mutex_unlock(&params->lock);
 }
 
-static const float *values_of(const cs_params *p, int tensor) {
+void params_node_changed(cs_params *params, int node) {
+    pthread_mutex_lock(&params->lock);
+    drop_node(params, node);
+    params->version++;
+    pthread_mutex_unlock(&params->lock);
+}
+
+uint64_t params_version(cs_params *params) {
+    pthread_mutex_lock(&params->lock);
+    const uint64_t version = params->version;
+    pthread_mutex_unlock(&params->lock);
+    return version;
+}
+
+const float *params_values(const cs_params *p, int tensor) {
     return p->tensor ? p->tensor[tensor] : p->model->tensors[tensor].data;
 }
 
@@ -108,7 +128,7 @@ int params_first_bad(const cs_params *p, int node) {
     const cs_node_info *info = &p->model->nodes[node];
     for (int i = 0; i < info->parameters; i++) {
         const int tensor = info->parameter[i];
-        if (!all_finite(values_of(p, tensor), p->model->tensors[tensor].count))
+        if (!all_finite(params_values(p, tensor), p->model->tensors[tensor].count))
             return tensor;
     }
     return -1;
@@ -140,10 +160,11 @@ static cs_status make_block(cs_params *p, int node, cs_shape in, const layer *ki
     pack_job job = {kind,
                     {.attributes = &info->attributes, .in = in, .pass = pass, .pack = memory}};
     for (int i = 0; i < info->parameters; i++)
-        job.call.parameter[i] = values_of(p, info->parameter[i]);
+        job.call.parameter[i] = params_values(p, info->parameter[i]);
     pool_run(pool, pack_part, &job);
     *block = memory;
     p->packed_bytes += bytes;
+    p->packs[node].bytes += bytes;
     return CS_OK;
 }
 

@@ -15,6 +15,15 @@ cs_status params_pack(cs_params *params, int node, cs_shape in, const layer *kin
                       layer_engine engine, cs_dtype dtype, layer_pass pass, cs_pool *pool,
                       const void **pack, bool *finite, cs_error *err);
 
+/* A tensor's values, PyTorch's layout. */
+const float *params_values(const cs_params *params, int tensor);
+
+/* How often values have changed: packs made before the last change are gone. */
+uint64_t params_version(cs_params *params);
+
+/* As cs_params_changed, for the tensors of one node. */
+void params_node_changed(cs_params *params, int node);
+
 /* Bytes of everything packed so far. */
 size_t params_packed_bytes(cs_params *params);
 

@@ -20,7 +20,24 @@ typedef struct planner {
 } planner;
 
 static const layer *layer_of(const planner *p, int node) {
-    return layer_find(p->model->nodes[node].op, p->request->engine, p->request->dtype);
+    return plan_layer(p->model, node, p->request->engine, p->request->dtype, p->request->training);
+}
+
+/* Parameter `i` of a node (0 weight, 1 bias) is there and its gradient is asked for. */
+static bool parameter_wanted(const planner *p, int node, int i) {
+    const cs_node_info *info = &p->model->nodes[node];
+    return i < info->parameters && layer_of(p, node)->backward_params &&
+           p->request->parameter[info->parameter[i]];
+}
+
+static bool parameters_wanted(const planner *p, int node) {
+    return parameter_wanted(p, node, 0) || parameter_wanted(p, node, 1);
+}
+
+/* The backward pass through a node reads the node's input. */
+static bool input_kept(const planner *p, int node) {
+    const layer *kind = layer_of(p, node);
+    return kind->needs_input || (kind->weight_reads_input && parameter_wanted(p, node, 0));
 }
 
 static bool stored_anyway(const planner *p, int node) {
@@ -37,7 +54,9 @@ static bool absorb_next(planner *p, plan_step *step) {
     const cs_node_info *node = &p->model->nodes[next];
     if (p->absorbed[next] || step->relu >= 0)
         return false;
-    if (strcmp(node->op, "batch_norm") == 0 && step->norm < 0 && step->add < 0) {
+    if (strcmp(node->op, "batch_norm") == 0) {
+        if (p->request->training || step->norm >= 0 || step->add >= 0 || input_kept(p, next))
+            return false;
         step->norm = next;
     } else if (strcmp(node->op, "add") == 0 && step->add < 0) {
         step->add = next;
@@ -115,7 +134,8 @@ static void plan_node_backward(planner *p, int node, int32_t time) {
         if (k == 0 && !op.add[k])
             share_memory(p, node, time);
     }
-    p->passed[node] = op.wanted[0] || op.wanted[1];
+    op.params = parameters_wanted(p, node);
+    p->passed[node] = op.wanted[0] || op.wanted[1] || op.params;
     if (p->passed[node])
         p->plan->backward[p->plan->backward_count++] = op;
 }
@@ -124,7 +144,7 @@ static cs_status make_backward(planner *p, cs_error *err) {
     const int seed = p->request->seed, count = p->model->node_count;
     bool any = false;
     for (int i = 0; i < count; i++) {
-        p->needed[i] = (p->request->watch[i] & WATCH_GRADIENT) != 0;
+        p->needed[i] = (p->request->watch[i] & WATCH_GRADIENT) || parameters_wanted(p, i);
         any |= p->needed[i];
         for (int k = 0; k < p->model->nodes[i].inputs; k++)
             p->needed[i] |= p->needed[p->model->nodes[i].input[k]];
@@ -182,6 +202,9 @@ static void list_values(planner *p, block_list *list) {
         if (step->residual >= 0)
             last_read[step->residual] = s + 1;
     }
+    for (int i = 1; i < p->model->node_count; i++)
+        if (p->passed[i] && input_kept(p, i))
+            last_read[p->model->nodes[i].input[0]] = PLAN_END;
     for (int s = -1; s < plan->step_count; s++) {
         const int node = s < 0 ? 0 : plan->steps[s].last;
         const bool stays =
@@ -200,8 +223,10 @@ static void list_saved(planner *p, block_list *list) {
         const int nodes[2] = {step->first, step->relu};
         for (int k = 0; k < 2; k++) {
             const int node = nodes[k];
-            if (node < 0 || !layer_of(p, node)->saved_size || p->request->imposed ||
-                !(p->passed[node] || p->request->keep_gates))
+            if (node < 0 || !layer_of(p, node)->saved_size)
+                continue;
+            if (!layer_of(p, node)->statistics &&
+                (p->request->imposed || !(p->passed[node] || p->request->keep_gates)))
                 continue;
             const cs_node_info *info = &p->model->nodes[node];
             add_block(list, &p->plan->saved[node],
@@ -225,6 +250,17 @@ static void list_gradients(planner *p, block_list *list) {
         if (p->gradient_root[i] == i)
             add_block(list, &p->plan->gradient[i], value_bytes(p, i), p->gradient_begin[i],
                       p->gradient_end[i]);
+}
+
+/* Gradients of parameters live as long as the plan. */
+static void list_parameters(planner *p, block_list *list) {
+    for (int i = 0; i < p->model->tensor_count; i++) {
+        p->plan->parameter[i] = PLAN_NOWHERE;
+        if (p->request->parameter[i])
+            add_block(list, &p->plan->parameter[i],
+                      (size_t)p->model->tensors[i].count * cs_dtype_size(p->request->dtype), 0,
+                      PLAN_END);
+    }
 }
 
 static size_t most_scratch(const planner *p) {
@@ -253,6 +289,7 @@ static cs_status place_all(planner *p, block_list *list, cs_error *err) {
     list_values(p, list);
     list_saved(p, list);
     list_gradients(p, list);
+    list_parameters(p, list);
     plan->scratch_stride = most_scratch(p);
     plan->zeros_size = (size_t)channels * cs_dtype_size(p->request->dtype);
     add_block(list, &plan->zeros, plan->zeros_size, 0, PLAN_END);
@@ -270,8 +307,9 @@ static cs_status place_all(planner *p, block_list *list, cs_error *err) {
 /* ------------------------------------------------------------------ create, free --------- */
 
 static cs_status allocate_plan(planner *p, block_list *list, cs_error *err) {
-    const size_t n = (size_t)p->model->node_count;
+    const size_t n = (size_t)p->model->node_count, tensors = (size_t)p->model->tensor_count;
     run_plan *plan = p->plan;
+    plan->parameter = calloc(tensors + 1, sizeof *plan->parameter);
     plan->steps = calloc(n, sizeof *plan->steps);
     plan->backward = calloc(n, sizeof *plan->backward);
     plan->value = calloc(3 * n, sizeof *plan->value);
@@ -280,10 +318,10 @@ static cs_status allocate_plan(planner *p, block_list *list, cs_error *err) {
     p->consumers = calloc(4 * n, sizeof *p->consumers);
     p->absorbed = calloc(3 * n, sizeof *p->absorbed);
     p->gradient_begin = calloc(3 * n, sizeof *p->gradient_begin);
-    list->blocks = calloc(4 * n + 2, sizeof *list->blocks);
-    list->target = calloc(4 * n + 2, sizeof *list->target);
-    CS_CHECK(plan->steps && plan->backward && plan->value && p->consumers && p->absorbed &&
-                 p->gradient_begin && list->blocks && list->target,
+    list->blocks = calloc(4 * n + tensors + 2, sizeof *list->blocks);
+    list->target = calloc(4 * n + tensors + 2, sizeof *list->target);
+    CS_CHECK(plan->parameter && plan->steps && plan->backward && plan->value && p->consumers &&
+                 p->absorbed && p->gradient_begin && list->blocks && list->target,
              CS_ERROR_MEMORY, "not enough memory for the plan of %zu nodes", n);
     p->consumer = p->consumers + n;
     p->contributions = p->consumers + 2 * n;
@@ -321,5 +359,6 @@ void plan_free(run_plan *plan) {
     free(plan->steps);
     free(plan->backward);
     free(plan->value);
+    free(plan->parameter);
     memset(plan, 0, sizeof *plan);
 }

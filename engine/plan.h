@@ -28,6 +28,7 @@ typedef struct plan_backward {
     int node;
     bool wanted[2]; /* input's gradient is asked for */
     bool add[2];    /* it is added to earlier contributions */
+    bool params;    /* gradients of its parameters are asked for */
 } plan_backward;
 
 /* A stretch of memory during a stretch of time. */
@@ -40,7 +41,9 @@ typedef struct plan_block {
 typedef struct plan_request {
     const cs_model *model;
     const cs_shape *shapes;
-    const uint8_t *watch; /* per node */
+    const uint8_t *watch;  /* per node */
+    const bool *parameter; /* per tensor: its gradient is asked for */
+    bool training;
     layer_engine engine;
     cs_dtype dtype;
     int64_t batch;
@@ -57,10 +60,19 @@ typedef struct run_plan {
     int backward_count;
     /* Per node: where its value, its gradient, and its gates or winners lie in the arena. */
     size_t *value, *gradient, *saved;
+    size_t
+        *parameter; /* per tensor: where its gradient lies, as cs_run_parameter_gradient has it */
     size_t zeros, zeros_size;
     size_t scratch, scratch_stride; /* one stride a thread */
     size_t total;
 } run_plan;
+
+/* The layer that computes a node. */
+static inline const layer *plan_layer(const cs_model *model, int node, layer_engine engine,
+                                      cs_dtype dtype, bool training) {
+    const layer *kind = layer_find(model->nodes[node].op, engine, dtype);
+    return training && kind->training ? kind->training : kind;
+}
 
 cs_status plan_create(const plan_request *request, run_plan *plan, cs_error *err);
 void plan_free(run_plan *plan);

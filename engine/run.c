@@ -44,10 +44,12 @@ static cs_status build_run(cs_run *run, const cs_run_options *o, cs_error *err) 
         layer_blas_one_thread();
     run->shapes = calloc(nodes, sizeof *run->shapes);
     run->watch = calloc(nodes, sizeof *run->watch);
+    run->parameter = calloc((size_t)run->model->tensor_count + 1, sizeof *run->parameter);
     run->packs[0] = calloc(2 * nodes, sizeof *run->packs[0]);
     run->part_flags = calloc((size_t)threads, sizeof *run->part_flags);
     run->part_ties = calloc((size_t)threads, sizeof *run->part_ties);
-    CS_CHECK(run->shapes && run->watch && run->packs[0] && run->part_flags && run->part_ties,
+    CS_CHECK(run->shapes && run->watch && run->parameter && run->packs[0] && run->part_flags &&
+                 run->part_ties,
              CS_ERROR_MEMORY, "not enough memory for a run over %zu nodes", nodes);
     run->packs[1] = run->packs[0] + nodes;
     CS_TRY(graph_shapes(run->model, o->height, o->width, run->shapes, err));
@@ -85,6 +87,7 @@ void cs_run_free(cs_run *run) {
     free(run->arena);
     free(run->shapes);
     free(run->watch);
+    free(run->parameter);
     free(run->packs[0]);
     free(run->part_flags);
     free(run->part_ties);
@@ -139,7 +142,7 @@ cs_status cs_run_set_seed_node(cs_run *run, const char *name, cs_error *err) {
 
 static cs_status pack_node(cs_run *run, int node, layer_pass pass, cs_error *err) {
     const cs_node_info *info = &run->model->nodes[node];
-    const layer *kind = layer_find(info->op, run->engine, run->dtype);
+    const layer *kind = plan_layer(run->model, node, run->engine, run->dtype, run->training);
     const cs_shape in = info->inputs > 0 ? run->shapes[info->input[0]] : run->shapes[node];
     bool finite;
     CS_TRY(params_pack(run->params, node, in, kind, run->engine, run->dtype, pass, run->pool,
@@ -151,20 +154,34 @@ static cs_status pack_node(cs_run *run, int node, layer_pass pass, cs_error *err
 
 static cs_status pack_all(cs_run *run, cs_error *err) {
     run->bad_tensor = -1;
+    run->packed_version = params_version(run->params);
     for (int i = 1; i < run->model->node_count; i++)
         CS_TRY(pack_node(run, i, PASS_FORWARD, err));
     for (int j = 0; j < run->plan.backward_count; j++)
-        CS_TRY(pack_node(run, run->plan.backward[j].node, PASS_BACKWARD, err));
+        if (run->plan.backward[j].wanted[0])
+            CS_TRY(pack_node(run, run->plan.backward[j].node, PASS_BACKWARD, err));
     return CS_OK;
+}
+
+/* The plan stands, but parameters may have changed since their packing. */
+static cs_status pack_again(cs_run *run, cs_error *err) {
+    if (run->packed_version == params_version(run->params))
+        return CS_OK;
+    const cs_status status = pack_all(run, err);
+    if (status != CS_OK)
+        run_unprepare(run);
+    return status;
 }
 
 cs_status cs_run_prepare(cs_run *run, cs_error *err) {
     if (run->prepared)
-        return CS_OK;
+        return pack_again(run, err);
     const plan_request request = {
         .model = run->model,
         .shapes = run->shapes,
         .watch = run->watch,
+        .parameter = run->parameter,
+        .training = run->training,
         .engine = run->engine,
         .dtype = run->dtype,
         .batch = run->max_batch,
@@ -186,6 +203,7 @@ cs_status cs_run_prepare(cs_run *run, cs_error *err) {
                             size);
     }
     memset(run->arena + run->plan.zeros, 0, run->plan.zeros_size);
+    train_zero(run);
     const cs_status status = pack_all(run, err);
     if (status != CS_OK) {
         run_unprepare(run);

@@ -24,15 +24,18 @@ struct cs_run {
     int seed;
     bool keep_gates;
     cs_gates *imposed; /* the run's own copy, or NULL */
+    bool *parameter;   /* per tensor: its gradient is asked for */
+    bool training;
 
     bool prepared;
     run_plan plan;
     char *arena;
     size_t arena_size;
-    const void **packs[2]; /* per pass, per node */
-    int bad_tensor;        /* the first parameter tensor that holds NaN or infinity, or -1 */
-    unsigned *part_flags;  /* per thread */
-    int64_t *part_ties;    /* per thread */
+    const void **packs[2];   /* per pass, per node */
+    uint64_t packed_version; /* of the params that the packs were made from */
+    int bad_tensor;          /* the first parameter tensor that holds NaN or infinity, or -1 */
+    unsigned *part_flags;    /* per thread */
+    int64_t *part_ties;      /* per thread */
 
     int64_t batch; /* of the last forward; 0 before the first */
     bool backward_done;
@@ -46,10 +49,17 @@ static inline void *run_at(const cs_run *run, size_t offset) {
 
 /* A node's gates or winners: the imposed ones, else where forward saves them; NULL for none. */
 static inline void *run_saved(const cs_run *run, int node) {
-    return run->imposed ? gates_data(run->imposed, node) : run_at(run, run->plan.saved[node]);
+    void *imposed = run->imposed ? gates_data(run->imposed, node) : NULL;
+    return imposed ? imposed : run_at(run, run->plan.saved[node]);
 }
 
 /* Un-prepares a run that is told something new. */
 void run_unprepare(cs_run *run);
+
+/* train.c: batch norm in training needs more than one value a channel. */
+cs_status train_check_batch(const cs_run *run, int64_t batch, cs_error *err);
+
+/* Zeroes the gradients of parameters. */
+void train_zero(cs_run *run);
 
 #endif

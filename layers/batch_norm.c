@@ -5,6 +5,9 @@
  *
  * Forward:         y  = fma(x, scale, shift)
  * Input gradient:  dx = dy * scale
+ * Parameter gradients, as sums over images, rows and columns, in double:
+ *                  dbeta = sum of dy
+ *                  dgamma = sum of dy * (x - mean) / sqrt(var + eps)
  *
  * Never folded into weights: it runs in the epilogue of the convolution before it, or here where
  * the convolution's own output is watched.
@@ -64,6 +67,39 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     return bad ? LAYER_OWN : 0U;
 }
 
+#define TOGETHER 64 /* channels whose sums are kept side by side */
+
+static unsigned backward_params(const layer_call *call, size_t part, size_t parts) {
+    const NAME(kernels) *kernels = call->kernels;
+    const size_t channels = (size_t)call->in.c, pixels = (size_t)(call->in.h * call->in.w);
+    const float *mean_of = call->parameter[2], *var = call->parameter[3];
+    REAL *dgamma = call->dparameter[0];
+    size_t begin, end;
+    bool bad = false;
+    cs_share(channels, part, parts, &begin, &end);
+    for (size_t c = begin; dgamma && c < end; c += TOGETHER) {
+        const size_t count = end - c < TOGETHER ? end - c : TOGETHER;
+        double mean[TOGETHER];
+        for (size_t i = 0; i < count; i++)
+            mean[i] = (double)mean_of[c + i];
+        for (int64_t n = 0; n < call->batch; n++) {
+            const size_t at = NAME(row_at)(call->in, n, 0) + c;
+            double sum[TOGETHER] = {0};
+            kernels->product_rows(pixels, channels, count, (const REAL *)call->doutput + at,
+                                  (const REAL *)call->input[0] + at, mean, sum);
+            for (size_t i = 0; i < count; i++) {
+                const double inverse = 1 / sqrt((double)var[c + i] + call->attributes->eps);
+                dgamma[c + i] = (dgamma[c + i] + (REAL)(sum[i] * inverse)) + 0;
+                bad |= NAME(not_finite)(dgamma[c + i]);
+            }
+        }
+    }
+    unsigned flags = bad ? LAYER_OWN : 0U;
+    if (call->dparameter[1])
+        flags |= NAME(bias_gradient_part)(call, part, parts);
+    return flags;
+}
+
 const layer NAME(layer_batch_norm) = {
     .op = "batch_norm",
     .inputs = 1,
@@ -73,6 +109,9 @@ const layer NAME(layer_batch_norm) = {
     .pack = pack,
     .forward = forward,
     .backward = backward,
+    .backward_params = backward_params,
+    .weight_reads_input = true,
+    .training = &NAME(layer_batch_norm_training),
     .in_place = true,
     .pack_for_both = true,
 };

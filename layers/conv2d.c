@@ -14,6 +14,11 @@
  * Pixels of the same phase (iy mod stride, ix mod stride) are reached by the same taps, so each
  * phase is a convolution of its own over the transposed panels. The order of both sums, r, s, then
  * channel, is fixed by docs/arithmetic.md; w's indices are never flipped.
+ *
+ * Parameter gradients (weight_gradient.c), over outputs whose tap lies inside the map:
+ *
+ *   dw[k,c,r,s] = sum over n, oy, ox of dy[n,k,oy,ox] * x[n,c,iy,ix]
+ *   db[k]       = sum over n, oy, ox of dy[n,k,oy,ox]
  */
 #include "layer_real.h"
 
@@ -219,6 +224,15 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     return flags;
 }
 
+static unsigned backward_params(const layer_call *call, size_t part, size_t parts) {
+    unsigned flags = 0;
+    if (call->dparameter[0])
+        flags |= NAME(weight_gradient_part)(call, call->attributes, part, parts);
+    if (call->dparameter[1])
+        flags |= NAME(bias_gradient_part)(call, part, parts);
+    return flags;
+}
+
 const layer NAME(layer_conv2d) = {
     .op = "conv2d",
     .inputs = 1,
@@ -229,5 +243,7 @@ const layer NAME(layer_conv2d) = {
     .scratch_size = scratch_size,
     .forward = forward,
     .backward = backward,
+    .backward_params = backward_params,
+    .weight_reads_input = true,
     .has_epilogue = true,
 };

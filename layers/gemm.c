@@ -5,6 +5,7 @@
  *   columns[P x Q]:  columns[p][(c, r, s)] = x at tap (r, s) of pixel p, channel c; 0 outside
  *   forward          y[P x K]  = columns * W^T + b          W is PyTorch's [K x Q], used as stored
  *   input gradient   dcolumns[P x Q] = dy[P x K] * W,  then col2im: entries are added to pixels
+ *   weight gradient  dW[K x Q] = dy^T * columns for each image, then added to the gradient
  *
  * The products are OpenBLAS's (cblas_sgemm, cblas_dgemm), one call an image and group, on one
  * OpenBLAS thread; our threads take images and groups. It is a second opinion on every number of
@@ -58,14 +59,20 @@ static void pack(const layer_pack_call *call, size_t part, size_t parts) {
             to[count + i] = (REAL)call->parameter[1][i];
 }
 
+/* Rows of the weight gradient that one product makes: fixed, so that threads change no bit. */
+#define GRADIENT_ROWS 64
+
 static size_t scratch_size(const cs_node_attributes *attributes, cs_shape in, cs_shape out,
                            int64_t batch, layer_pass pass) {
     const cs_node_attributes a = as_convolution(attributes);
     (void)batch;
     const size_t columns = (size_t)(out.h * out.w) * row_length(&a, in);
-    /* Backward adds columns into a map of this group's channels. */
-    const size_t map = pass == PASS_BACKWARD ? (size_t)(in.h * in.w * (in.c / a.groups)) : 0;
-    return cs_align64((columns + map) * sizeof(REAL));
+    if (pass == PASS_FORWARD)
+        return cs_align64(columns * sizeof(REAL));
+    /* Backward adds columns into a map of this group's channels; or a weight gradient's rows. */
+    const size_t map = (size_t)(in.h * in.w * (in.c / a.groups));
+    const size_t rows = GRADIENT_ROWS * row_length(&a, in);
+    return cs_align64((columns + (map > rows ? map : rows)) * sizeof(REAL));
 }
 
 /* Where tap (r, s) of pixel (oy, ox) lies in the map, or -1 outside. */
@@ -161,6 +168,53 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     return bad ? LAYER_OWN : 0U;
 }
 
+/* Adds outputs [first, end) of the layer's weight gradient, made for one image as [k][(c, r, s)], to
+ * the gradient, which lies as K x R x S x C. */
+static bool add_weight_gradient(const layer_call *call, const cs_node_attributes *a, int64_t first,
+                                int64_t end, const REAL *made) {
+    const int64_t taps = a->kernel_size[0] * a->kernel_size[1], channels = call->in.c / a->groups;
+    REAL *dw = (REAL *)call->dparameter[0] + (size_t)(first * taps * channels);
+    bool bad = false;
+    for (int64_t k = 0; k < end - first; k++)
+        for (int64_t t = 0; t < taps; t++)
+            for (int64_t c = 0; c < channels; c++, dw++) {
+                *dw = (*dw + made[(k * channels + c) * taps + t]) + 0;
+                bad |= NAME(not_finite)(*dw);
+            }
+    return bad;
+}
+
+static unsigned backward_params(const layer_call *call, size_t part, size_t parts) {
+    const cs_node_attributes a = as_convolution(call->attributes);
+    const int64_t outputs = a.out_channels / a.groups, channels = call->in.c / a.groups;
+    const int64_t blocks = (outputs + GRADIENT_ROWS - 1) / GRADIENT_ROWS;
+    const size_t pixels = (size_t)(call->out.h * call->out.w), row = row_length(&a, call->in);
+    REAL *columns = call->scratch, *made = columns + pixels * row;
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)(a.groups * blocks), part, parts, &begin, &end);
+    for (size_t unit = begin; call->dparameter[0] && unit < end; unit++) {
+        const int64_t g = (int64_t)unit / blocks, k = (int64_t)unit % blocks * GRADIENT_ROWS;
+        const int64_t count = outputs - k < GRADIENT_ROWS ? outputs - k : GRADIENT_ROWS;
+        for (int64_t n = 0; n < call->batch; n++) {
+            im2col(&a, call->in, call->out,
+                   (const REAL *)call->input[0] + NAME(row_at)(call->in, n, 0) +
+                       (size_t)(g * channels),
+                   columns);
+            BLAS_GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)count, (blasint)row,
+                      (blasint)pixels, 1,
+                      (const REAL *)call->doutput + NAME(row_at)(call->out, n, 0) +
+                          (size_t)(g * outputs + k),
+                      (blasint)call->out.c, columns, (blasint)row, 0, made, (blasint)row);
+            bad |= add_weight_gradient(call, &a, g * outputs + k, g * outputs + k + count, made);
+        }
+    }
+    unsigned flags = bad ? LAYER_OWN : 0U;
+    if (call->dparameter[1])
+        flags |= NAME(bias_gradient_part)(call, part, parts);
+    return flags;
+}
+
 static cs_status infer_conv2d(const cs_node_attributes *a, const cs_shape *in, const char *node,
                               cs_shape *out, cs_error *err) {
     return NAME(layer_conv2d).infer_shape(a, in, node, out, err);
@@ -189,6 +243,8 @@ const layer NAME(layer_gemm_conv2d) = {
     .scratch_size = scratch_size,
     .forward = forward,
     .backward = backward,
+    .backward_params = backward_params,
+    .weight_reads_input = true,
     .pack_for_both = true,
 };
 
@@ -202,6 +258,8 @@ const layer NAME(layer_gemm_linear) = {
     .scratch_size = scratch_size,
     .forward = forward,
     .backward = backward,
+    .backward_params = backward_params,
+    .weight_reads_input = true,
     .pack_for_both = true,
 };
 

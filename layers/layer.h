@@ -1,4 +1,4 @@
-/* layer.h - what a layer is to the engine: shapes, packing, forward, input gradient.
+/* layer.h - what a layer is to the engine: shapes, packing, forward, input and parameter gradients.
  *
  * One file a layer, compiled for float and for double; registry.c lists them. A layer computes one
  * part of `parts` of its work at a call; the parts write disjoint results, so the engine may run
@@ -43,18 +43,22 @@ typedef struct layer_call {
     const cs_node_attributes *attributes;
     int64_t batch;
     cs_shape in, out;     /* of one image: the (first) input's and the output's */
-    const void *input[2]; /* forward; in backward NULL */
+    const void *input[2]; /* forward; in backward the first, where the layer says it reads it */
     void *output;         /* forward; in backward only where the layer needs its output */
     const void *pack;     /* the layer's packed parameters for this pass */
     const void *kernels;  /* kernels_f32 or kernels_f64 */
     void *saved; /* gates or winners: written by forward where not NULL, read by the others */
     layer_epilogue epilogue;
-    const void *doutput; /* backward: the complete gradient of the output */
-    void *dinput[2];     /* backward: where the gradient goes, NULL where nobody asks */
-    bool add[2];         /* backward: add to what is there, or store */
-    const void *zeros;   /* at least as many zeros as any value has channels */
-    void *scratch;       /* this part's own, of scratch_size bytes, 64-byte aligned */
-    int64_t *ties;       /* this part's own counter: max pool */
+    const void *doutput;       /* backward: the complete gradient of the output */
+    void *dinput[2];           /* backward: where the gradient goes, NULL where nobody asks */
+    bool add[2];               /* backward: add to what is there, or store */
+    const float *parameter[4]; /* PyTorch's own tensors in the operation's order, or NULL */
+    void
+        *dparameter[2]; /* backward_params: gradients of weight (K x R x S x C/groups; gamma: C) and
+                            bias (K; beta: C) to add to, NULL where nobody asks */
+    const void *zeros;  /* at least as many zeros as any value has channels */
+    void *scratch;      /* this part's own, of scratch_size bytes, 64-byte aligned */
+    int64_t *ties;      /* this part's own counter: max pool */
 } layer_call;
 
 typedef unsigned (*layer_function)(const layer_call *call, size_t part, size_t parts);
@@ -89,10 +93,20 @@ typedef struct layer {
     /* Forward by gates or winners that stand in call->saved, instead of its own; NULL where the
      * layer has none. */
     layer_function forward_imposed;
-    bool needs_output;  /* backward reads the forward output */
-    bool has_epilogue;  /* forward honours layer_call.epilogue */
-    bool in_place;      /* backward may have dinput[0] == doutput */
-    bool pack_for_both; /* backward reads the forward pass's pack */
+    /* Adds to the gradients of the parameters (dparameter), from input[0] and doutput. Runs before
+     * `backward`, which may write over doutput. NULL: no parameters. */
+    layer_function backward_params;
+    bool weight_reads_input; /* backward_params reads input[0] for dparameter[0] */
+    /* Batch norm in training: what all parts of `forward` need first. It writes `saved`, which begins
+     * with each channel's mean and sum of squared differences from it, as doubles; backward_params,
+     * which then always runs, writes there what `backward` reads. */
+    layer_function statistics;
+    const struct layer *training; /* what takes its place in training mode, or NULL */
+    bool needs_output;            /* backward reads the forward output */
+    bool needs_input;             /* and the input */
+    bool has_epilogue;            /* forward honours layer_call.epilogue */
+    bool in_place;                /* backward may have dinput[0] == doutput */
+    bool pack_for_both;           /* backward reads the forward pass's pack */
 } layer;
 
 /* The layer of an operation, or NULL where the engine has none (or was built without BLAS). */

@@ -55,15 +55,21 @@ typedef struct NAME(convolve) {
 unsigned NAME(convolve_part)(const NAME(convolve) *work, size_t part, size_t parts);
 size_t NAME(convolve_scratch)(size_t taps);
 
+/* The gradients of a convolution's weight and bias (weight_gradient.c), added to call->dparameter;
+ * `a` are the attributes as a convolution's. */
+unsigned NAME(weight_gradient_part)(const layer_call *call, const cs_node_attributes *a,
+                                    size_t part, size_t parts);
+unsigned NAME(bias_gradient_part)(const layer_call *call, size_t part, size_t parts);
+
 /* Packed parameters of a batch norm: scale[C], then shift[C], each padded to a whole panel. */
 static inline size_t NAME(norm_stride)(int64_t channels) {
     return layer_gate_words(channels) * CS_PANEL;
 }
 
-extern const layer NAME(layer_input), NAME(layer_conv2d), NAME(layer_batch_norm), NAME(layer_relu),
-    NAME(layer_max_pool2d), NAME(layer_avg_pool2d), NAME(layer_adaptive_avg_pool2d),
-    NAME(layer_linear), NAME(layer_add), NAME(layer_flatten), NAME(layer_softmax),
-    NAME(layer_shortcut_a);
+extern const layer NAME(layer_input), NAME(layer_conv2d), NAME(layer_batch_norm),
+    NAME(layer_batch_norm_training), NAME(layer_relu), NAME(layer_max_pool2d),
+    NAME(layer_avg_pool2d), NAME(layer_adaptive_avg_pool2d), NAME(layer_linear), NAME(layer_add),
+    NAME(layer_flatten), NAME(layer_softmax), NAME(layer_shortcut_a);
 #if CS_HAVE_BLAS
 extern const layer NAME(layer_gemm_conv2d), NAME(layer_gemm_linear);
 #endif

@@ -3,7 +3,9 @@
  * Forward:         y[n,k]  = b[k] + sum over c of  x[n,c] * w[k,c]
  * Input gradient:  dx[n,c] = sum over k of  dy[n,k] * w[k,c]
  *
- * Both sums ascend. It is a 1 x 1 convolution of 1 x 1 maps, and runs as one.
+ * Weight gradient: dw[k,c] = sum over n of  dy[n,k] * x[n,c],   db[k] = sum over n of  dy[n,k]
+ *
+ * All sums ascend. It is a 1 x 1 convolution of 1 x 1 maps, and runs as one.
  */
 #include "layer_real.h"
 
@@ -107,6 +109,20 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     return run(call, false, part, parts);
 }
 
+static unsigned backward_params(const layer_call *call, size_t part, size_t parts) {
+    const cs_node_attributes conv = {.out_channels = call->attributes->out_channels,
+                                     .kernel_size = {1, 1},
+                                     .stride = {1, 1},
+                                     .dilation = {1, 1},
+                                     .groups = 1};
+    unsigned flags = 0;
+    if (call->dparameter[0])
+        flags |= NAME(weight_gradient_part)(call, &conv, part, parts);
+    if (call->dparameter[1])
+        flags |= NAME(bias_gradient_part)(call, part, parts);
+    return flags;
+}
+
 const layer NAME(layer_linear) = {
     .op = "linear",
     .inputs = 1,
@@ -117,5 +133,7 @@ const layer NAME(layer_linear) = {
     .scratch_size = scratch_size,
     .forward = forward,
     .backward = backward,
+    .backward_params = backward_params,
+    .weight_reads_input = true,
     .has_epilogue = true,
 };

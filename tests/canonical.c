@@ -295,19 +295,6 @@ naive_tensor canonical_backward(const built_node *node, const naive_tensor *cons
     return dx;
 }
 
-/* The tensors that node i reads; returns how many. */
-static int inputs_of(const random_model *net, int i, int index[2]) {
-    int count = 0;
-    for (int k = 0; k < 2 && net->nodes[i].inputs[k] != NULL; k++) {
-        index[count] = 0;
-        for (int j = 0; j < i; j++)
-            if (strcmp(net->nodes[j].name, net->nodes[i].inputs[k]) == 0)
-                index[count] = j + 1;
-        count++;
-    }
-    return count;
-}
-
 static naive_tensor copy_of(const naive_tensor *t) {
     naive_tensor copy = naive_make(t->n, t->c, t->h, t->w);
     EACH(t) store(&copy, n_, c_, h_, w_, *naive_at(t, n_, c_, h_, w_));
@@ -333,14 +320,14 @@ void canonical_network(const random_model *net, const naive_tensor *input, const
     int index[2];
     values[0] = copy_of(input);
     for (int i = 0; i < count; i++) {
-        inputs_of(net, i, index);
+        random_model_inputs(net, i, index);
         const naive_tensor *in[2] = {&values[index[0]], &values[index[1]]};
         values[i + 1] = canonical_forward(&net->nodes[i], in, dtype);
         gradients[i] = (naive_tensor){0};
     }
     gradients[count] = copy_of(seed);
     for (int i = count - 1; i >= 0; i--)
-        for (int k = inputs_of(net, i, index) - 1; k >= 0; k--) {
+        for (int k = random_model_inputs(net, i, index) - 1; k >= 0; k--) {
             const naive_tensor *in[2] = {&values[index[0]], &values[index[1]]};
             naive_tensor part =
                 canonical_backward(&net->nodes[i], in, k, &values[i + 1], &gradients[i + 1], dtype);

@@ -163,6 +163,13 @@ void random_model_free(random_model *net) {
         free(net->floats[i]);
 }
 
+int random_model_inputs(const random_model *net, int i, int index[2]) {
+    int count = 0;
+    for (; count < 2 && net->nodes[i].inputs[count] != NULL; count++)
+        index[count] = index_of(net, net->nodes[i].inputs[count]);
+    return count;
+}
+
 void random_model_naive(const random_model *net, const naive_tensor *input,
                         const naive_tensor *seed, naive_tensor *values, naive_tensor *gradients) {
     const int count = net->model.count;

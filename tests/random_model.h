@@ -23,6 +23,10 @@ typedef struct random_model {
 void random_model_make(random_model *net, uint64_t seed);
 void random_model_free(random_model *net);
 
+/* The tensors that nodes[i] reads, as below: 0 is the input, j + 1 what nodes[j] gives. Returns how
+ * many. */
+int random_model_inputs(const random_model *net, int i, int index[2]);
+
 /* All nodes' values and gradients by the naive loops: values[0] is the input's, values[i + 1] that
  * of nodes[i]; likewise gradients. The caller frees each with naive_free. */
 void random_model_naive(const random_model *net, const naive_tensor *input,

@@ -5,7 +5,7 @@ import glob
 import os
 import re
 
-GROUPS = [("engine", "the engine"), ("layers", "formula, forward, input gradient"),
+GROUPS = [("engine", "the engine"), ("layers", "formula, forward, gradients"),
           ("layers/kernels", "nothing but arithmetic"), ("cam", "images, Grad-CAM, figures"),
           ("weights_tools", "checkpoints in, models out"), ("cli", "the command line"), ("tests", "the tests"),
           ("tests/fuzz", "fuzz targets (their inputs are in corpus/)"),

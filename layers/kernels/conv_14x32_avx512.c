@@ -7,43 +7,18 @@
 
 #if defined(__x86_64__)
 
+#include "avx512.h"
+#include "portable.h"
+
 #include <assert.h>
-#include <immintrin.h>
 
 #define TILE_PIXELS 14
 #if REAL_IS_FLOAT
 #define TILE_PANELS 2
-#define VECTORS     1  /* registers that hold one panel */
-#define WIDTH       16 /* REALs in a register */
-typedef __m512 vector;
-typedef __mmask16 mask;
-#define LOAD(p)             _mm512_loadu_ps(p)
-#define LOAD_SOME(m, p)     _mm512_maskz_loadu_ps(m, p)
-#define STORE(p, v)         _mm512_storeu_ps(p, v)
-#define STORE_SOME(p, m, v) _mm512_mask_storeu_ps(p, m, v)
-#define SPREAD(x)           _mm512_set1_ps(x)
-#define FMA(x, y, z)        _mm512_fmadd_ps(x, y, z)
-#define ADD(x, y)           _mm512_add_ps(x, y)
-#define KEEP(m, v)          _mm512_maskz_mov_ps(m, v)
-#define IS_OPEN(v)          _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NLE_UQ)
-/* Not (|v| <= the largest number): infinity or NaN. */
-#define IS_BAD(v) _mm512_cmp_ps_mask(_mm512_abs_ps(v), SPREAD(REAL_MAX), _CMP_NLE_UQ)
+#define VECTORS     1 /* registers that hold one panel */
 #else
-#define TILE_PANELS         1
-#define VECTORS             2
-#define WIDTH               8
-typedef __m512d vector;
-typedef __mmask8 mask;
-#define LOAD(p)             _mm512_loadu_pd(p)
-#define LOAD_SOME(m, p)     _mm512_maskz_loadu_pd(m, p)
-#define STORE(p, v)         _mm512_storeu_pd(p, v)
-#define STORE_SOME(p, m, v) _mm512_mask_storeu_pd(p, m, v)
-#define SPREAD(x)           _mm512_set1_pd(x)
-#define FMA(x, y, z)        _mm512_fmadd_pd(x, y, z)
-#define ADD(x, y)           _mm512_add_pd(x, y)
-#define KEEP(m, v)          _mm512_maskz_mov_pd(m, v)
-#define IS_OPEN(v)          _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NLE_UQ)
-#define IS_BAD(v)           _mm512_cmp_pd_mask(_mm512_abs_pd(v), SPREAD(REAL_MAX), _CMP_NLE_UQ)
+#define TILE_PANELS 1
+#define VECTORS     2
 #endif
 
 #define COLUMNS (TILE_PANELS * VECTORS) /* registers across one pixel of a full tile */
@@ -182,8 +157,20 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
     return bad ? STAGE_OWN : 0U;
 }
 
-const NAME(kernels) NAME(kernels_avx512) = {"avx512",  TILE_PIXELS, TILE_PANELS,
-                                            conv_tile, finish_tile, scale_shift};
+const NAME(kernels) NAME(kernels_avx512) = {"avx512",
+                                            TILE_PIXELS,
+                                            TILE_PANELS,
+                                            conv_tile,
+                                            finish_tile,
+                                            scale_shift,
+                                            OUTER_ROWS,
+                                            OUTER_LANES,
+                                            AVX512(outer_tile),
+                                            PORTABLE(sum_rows),
+                                            PORTABLE(square_rows),
+                                            PORTABLE(product_rows),
+                                            PORTABLE(norm_rows),
+                                            PORTABLE(norm_backward_rows)};
 
 #else
 typedef int NAME(not_for_this_cpu); /* ISO C wants something in every file */

@@ -4,6 +4,7 @@
  * Compiled for float and double, each with the CPU's fma and with the one of soft_fma.h.
  */
 #include "lanes.h"
+#include "portable.h"
 
 #include <assert.h>
 
@@ -124,10 +125,13 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
     return bad ? STAGE_OWN : 0U;
 }
 
+#define ENTRIES                                                                                    \
+    TILE_PIXELS, 1, conv_tile, finish_tile, scale_shift, OUTER_ROWS, OUTER_LANES,                  \
+        PORTABLE(outer_tile), PORTABLE(sum_rows), PORTABLE(square_rows), PORTABLE(product_rows),   \
+        PORTABLE(norm_rows), PORTABLE(norm_backward_rows)
+
 #if CS_SOFT_FMA
-const NAME(kernels) NAME(kernels_portable_nofma) = {"portable-nofma", TILE_PIXELS, 1,
-                                                    conv_tile,        finish_tile, scale_shift};
+const NAME(kernels) NAME(kernels_portable_nofma) = {"portable-nofma", ENTRIES};
 #else
-const NAME(kernels)
-    NAME(kernels_portable) = {"portable", TILE_PIXELS, 1, conv_tile, finish_tile, scale_shift};
+const NAME(kernels) NAME(kernels_portable) = {"portable", ENTRIES};
 #endif

@@ -40,21 +40,13 @@ static inline double add_round_odd(double a, double b) {
     return sum;
 }
 
-#if REAL_IS_FLOAT
-
-static inline float fused(float x, float y, float z) {
-    return (float)add_round_odd((double)x * (double)y, (double)z);
-}
-
-#else
-
 /* |v| is 0 or in [2^-400, 2^400]: then no intermediate result below over- or underflows. */
 static inline bool in_safe_range(double v) {
     double size = fabs(v);
     return (size >= 0x1p-400 && size <= 0x1p400) || size == 0;
 }
 
-static inline double fused(double x, double y, double z) {
+static inline double fused_double(double x, double y, double z) {
     if (!(in_safe_range(x) && in_safe_range(y) && in_safe_range(z)))
         return fma(x, y, z);
     double product = x * y; /* Dekker: x * y = product + rest exactly */
@@ -71,15 +63,23 @@ static inline double fused(double x, double y, double z) {
     return high + add_round_odd(low_rest, high_rest);
 }
 
+#if REAL_IS_FLOAT
+static inline float fused(float x, float y, float z) {
+    return (float)add_round_odd((double)x * (double)y, (double)z);
+}
+#else
+static inline double fused(double x, double y, double z) { return fused_double(x, y, z); }
 #endif
-
-#elif REAL_IS_FLOAT
-
-static inline float fused(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
 
 #else
 
-static inline double fused(double x, double y, double z) { return __builtin_fma(x, y, z); }
+static inline double fused_double(double x, double y, double z) { return __builtin_fma(x, y, z); }
+
+#if REAL_IS_FLOAT
+static inline float fused(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
+#else
+static inline double fused(double x, double y, double z) { return fused_double(x, y, z); }
+#endif
 
 #endif
 

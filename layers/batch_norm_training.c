@@ -1,0 +1,192 @@
+/* batch_norm_training.c - batch norm in training (torch.nn.BatchNorm2d after train()).
+ *
+ * Per channel, over the M = N*H*W values of the batch, in double:
+ *
+ *   mean = sum(x) / M,   var = sum((x - mean)^2) / M,   t = gamma / sqrt(var + eps)
+ *   scale = (T)t,   shift = (T)fma(-mean, scale, beta),   y = fma(x, scale, shift)
+ *
+ * Input gradient. With d = x - mean: mean depends on each x by 1/M, var by 2*d/M (the sum of d is 0),
+ * so from y = d * gamma * (var + eps)^(-1/2) + beta
+ *
+ *   dx = t * (dy - sum(dy)/M - d * sum(dy*d) / (var + eps) / M)
+ *      = t * ((dy - a) - d*b),    a = sum(dy) / M,   b = sum(dy*d) / (var + eps) / M
+ *
+ * Parameter gradients: dbeta = sum(dy),  dgamma = sum(dy*d) / sqrt(var + eps), per image one sum in
+ * double, rounded once and added.
+ *
+ * Statistics belong to the whole batch, so they come before the first result, and a and b before
+ * the first dx: `statistics` and `backward_params` leave them in `saved`.
+ */
+#include "layer_real.h"
+
+#include <math.h>
+
+/* `saved` of all channels: mean, sum of squares (layer.h promises these two), t, a and b in double,
+ * then scale and shift. */
+enum { MEAN, SQUARES, FACTOR, A, B, DOUBLES };
+
+static double *saved_doubles(const layer_call *call, int which) {
+    return (double *)call->saved + (size_t)which * (size_t)call->in.c;
+}
+
+static REAL *saved_scale(const layer_call *call) { return (REAL *)saved_doubles(call, DOUBLES); }
+
+static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch) {
+    (void)a, (void)out, (void)batch;
+    return (size_t)in.c * (DOUBLES * sizeof(double) + 2 * sizeof(REAL));
+}
+
+#define TOGETHER 64 /* channels whose sums are kept side by side */
+
+static double values_a_channel(const layer_call *call) {
+    return (double)(call->batch * call->in.h * call->in.w);
+}
+
+static unsigned statistics(const layer_call *call, size_t part, size_t parts) {
+    const NAME(kernels) *kernels = call->kernels;
+    const size_t channels = (size_t)call->in.c;
+    const size_t rows = (size_t)(call->batch * call->in.h * call->in.w);
+    const REAL *x = call->input[0];
+    const double count = values_a_channel(call);
+    REAL *scale = saved_scale(call), *shift = scale + channels;
+    size_t begin, end;
+    cs_share(channels, part, parts, &begin, &end);
+    for (size_t c = begin; c < end; c += TOGETHER) {
+        const size_t some = end - c < TOGETHER ? end - c : TOGETHER;
+        double *mean = saved_doubles(call, MEAN) + c, *squares = saved_doubles(call, SQUARES) + c;
+        double *t = saved_doubles(call, FACTOR) + c;
+        for (size_t i = 0; i < some; i++)
+            mean[i] = squares[i] = 0;
+        kernels->sum_rows(rows, channels, some, x + c, mean);
+        for (size_t i = 0; i < some; i++)
+            mean[i] = mean[i] / count;
+        kernels->square_rows(rows, channels, some, x + c, mean, squares);
+        for (size_t i = 0; i < some; i++) {
+            const double gamma = (double)call->parameter[0][c + i];
+            t[i] = gamma / sqrt(squares[i] / count + call->attributes->eps);
+            scale[c + i] = (REAL)t[i];
+            shift[c + i] =
+                (REAL)fma(-mean[i], (double)scale[c + i], (double)call->parameter[1][c + i]);
+        }
+    }
+    return 0;
+}
+
+static unsigned forward(const layer_call *call, size_t part, size_t parts) {
+    const NAME(kernels) *kernels = call->kernels;
+    const size_t channels = (size_t)call->in.c;
+    const layer_epilogue *e = &call->epilogue;
+    size_t begin, end;
+    cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
+    const NAME(norm_rows) work = {
+        .rows = end - begin,
+        .channels = channels,
+        .x = (const REAL *)call->input[0] + begin * channels,
+        .scale = saved_scale(call),
+        .shift = saved_scale(call) + channels,
+        .residual = e->residual ? (const REAL *)e->residual + begin * channels : NULL,
+        .relu = e->relu,
+        .gates = e->gates ? e->gates + begin * layer_gate_words(call->in.c) : NULL,
+        .out = (REAL *)call->output + begin * channels,
+    };
+    return kernels->norm_rows(&work);
+}
+
+/* Adds one image's sums to the gradients of channels [c, c + some); which may be NULL. */
+static bool add_image(const layer_call *call, size_t c, size_t some, const double *dy,
+                      const double *product) {
+    const double count = values_a_channel(call), *squares = saved_doubles(call, SQUARES) + c;
+    REAL *dgamma = call->dparameter[0], *dbeta = call->dparameter[1];
+    bool bad = false;
+    for (size_t i = 0; dgamma && i < some; i++) {
+        const double inverse = 1 / sqrt(squares[i] / count + call->attributes->eps);
+        dgamma[c + i] = (dgamma[c + i] + (REAL)(product[i] * inverse)) + 0;
+        bad |= NAME(not_finite)(dgamma[c + i]);
+    }
+    for (size_t i = 0; dbeta && i < some; i++) {
+        dbeta[c + i] = (dbeta[c + i] + (REAL)dy[i]) + 0;
+        bad |= NAME(not_finite)(dbeta[c + i]);
+    }
+    return bad;
+}
+
+#define NEAR 32 /* pixels that stay in the first-level cache between the sums */
+
+/* Sums of image n's dy and dy*d over channels [c, c + some): the batch's go on, the image's begin. */
+static void sum_image(const layer_call *call, int64_t n, size_t c, size_t some, double *batch_dy,
+                      double *batch_product, double *dy_sum, double *product) {
+    const NAME(kernels) *kernels = call->kernels;
+    const size_t channels = (size_t)call->in.c, pixels = (size_t)(call->in.h * call->in.w);
+    const double *mean = saved_doubles(call, MEAN) + c;
+    const bool wanted = call->dparameter[0] || call->dparameter[1];
+    for (size_t i = 0; i < some; i++)
+        dy_sum[i] = product[i] = 0;
+    for (size_t p = 0; p < pixels; p += NEAR) {
+        const size_t rows = pixels - p < NEAR ? pixels - p : NEAR;
+        const size_t at = NAME(row_at)(call->in, n, 0) + p * channels + c;
+        const REAL *dy = (const REAL *)call->doutput + at, *x = (const REAL *)call->input[0] + at;
+        kernels->sum_rows(rows, channels, some, dy, batch_dy);
+        kernels->product_rows(rows, channels, some, dy, x, mean, batch_product);
+        if (wanted) {
+            kernels->sum_rows(rows, channels, some, dy, dy_sum);
+            kernels->product_rows(rows, channels, some, dy, x, mean, product);
+        }
+    }
+}
+
+static unsigned backward_params(const layer_call *call, size_t part, size_t parts) {
+    const double count = values_a_channel(call);
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)call->in.c, part, parts, &begin, &end);
+    for (size_t c = begin; c < end; c += TOGETHER) {
+        const size_t some = end - c < TOGETHER ? end - c : TOGETHER;
+        const double *squares = saved_doubles(call, SQUARES) + c;
+        double *a = saved_doubles(call, A) + c, *b = saved_doubles(call, B) + c;
+        double dy[TOGETHER], product[TOGETHER];
+        for (size_t i = 0; i < some; i++)
+            a[i] = b[i] = 0;
+        for (int64_t n = 0; n < call->batch; n++) {
+            sum_image(call, n, c, some, a, b, dy, product);
+            bad |= add_image(call, c, some, dy, product);
+        }
+        for (size_t i = 0; i < some; i++) {
+            a[i] = a[i] / count;
+            b[i] = b[i] / (squares[i] / count + call->attributes->eps) / count;
+        }
+    }
+    return bad ? LAYER_OWN : 0U;
+}
+
+static unsigned backward(const layer_call *call, size_t part, size_t parts) {
+    const NAME(kernels) *kernels = call->kernels;
+    const size_t channels = (size_t)call->in.c;
+    const double *const coefficients[4] = {saved_doubles(call, FACTOR), saved_doubles(call, A),
+                                           saved_doubles(call, B), saved_doubles(call, MEAN)};
+    size_t begin, end;
+    cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
+    return kernels->norm_backward_rows(
+        end - begin, channels, (const REAL *)call->doutput + begin * channels,
+        (const REAL *)call->input[0] + begin * channels, coefficients,
+        (REAL *)call->dinput[0] + begin * channels, call->add[0]);
+}
+
+static int parameter_shape(const cs_node_attributes *a, cs_shape in, int i, int64_t shape[4]) {
+    return NAME(layer_batch_norm).parameter_shape(a, in, i, shape);
+}
+
+const layer NAME(layer_batch_norm_training) = {
+    .op = "batch_norm",
+    .inputs = 1,
+    .infer_shape = NAME(same_shape),
+    .parameter_shape = parameter_shape,
+    .saved_size = saved_size,
+    .forward = forward,
+    .backward = backward,
+    .backward_params = backward_params,
+    .weight_reads_input = true,
+    .statistics = statistics,
+    .needs_input = true,
+    .has_epilogue = true,
+    .in_place = true,
+};

@@ -1,0 +1,55 @@
+/* avx512.h - what the kernels for CPUs with AVX-512 share: one register of REALs, and the names of
+ * those that stand in files of their own.
+ */
+#ifndef CS_AVX512_H
+#define CS_AVX512_H
+
+#include "kernel.h"
+
+#include <immintrin.h>
+
+#if REAL_IS_FLOAT
+#define AVX512(x) x##_avx512_f32
+#define WIDTH     16 /* REALs in a register */
+typedef __m512 vector;
+typedef __mmask16 mask;
+#define LOAD(p)             _mm512_loadu_ps(p)
+#define LOAD_SOME(m, p)     _mm512_maskz_loadu_ps(m, p)
+#define STORE(p, v)         _mm512_storeu_ps(p, v)
+#define STORE_SOME(p, m, v) _mm512_mask_storeu_ps(p, m, v)
+#define SPREAD(x)           _mm512_set1_ps(x)
+#define FMA(x, y, z)        _mm512_fmadd_ps(x, y, z)
+#define ADD(x, y)           _mm512_add_ps(x, y)
+#define KEEP(m, v)          _mm512_maskz_mov_ps(m, v)
+#define IS_OPEN(v)          _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NLE_UQ)
+/* Not (|v| <= the largest number): infinity or NaN. */
+#define IS_BAD(v) _mm512_cmp_ps_mask(_mm512_abs_ps(v), SPREAD(REAL_MAX), _CMP_NLE_UQ)
+#else
+#define AVX512(x)           x##_avx512_f64
+#define WIDTH               8
+typedef __m512d vector;
+typedef __mmask8 mask;
+#define LOAD(p)             _mm512_loadu_pd(p)
+#define LOAD_SOME(m, p)     _mm512_maskz_loadu_pd(m, p)
+#define STORE(p, v)         _mm512_storeu_pd(p, v)
+#define STORE_SOME(p, m, v) _mm512_mask_storeu_pd(p, m, v)
+#define SPREAD(x)           _mm512_set1_pd(x)
+#define FMA(x, y, z)        _mm512_fmadd_pd(x, y, z)
+#define ADD(x, y)           _mm512_add_pd(x, y)
+#define KEEP(m, v)          _mm512_maskz_mov_pd(m, v)
+#define IS_OPEN(v)          _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NLE_UQ)
+#define IS_BAD(v)           _mm512_cmp_pd_mask(_mm512_abs_pd(v), SPREAD(REAL_MAX), _CMP_NLE_UQ)
+#endif
+
+/* The first `count` lanes, of WIDTH at most. */
+static inline mask NAME(first_lanes)(size_t count) {
+    return (mask)(count < WIDTH ? (1U << count) - 1 : (1U << WIDTH) - 1);
+}
+
+/* outer_14x2_avx512.c: a tile is 14 outputs times two registers of input channels. */
+#define OUTER_ROWS    14
+#define OUTER_COLUMNS 2
+#define OUTER_LANES   (OUTER_COLUMNS * WIDTH)
+unsigned AVX512(outer_tile)(const NAME(outer_tile) *tile);
+
+#endif

@@ -1,0 +1,31 @@
+/* portable.h - names of the portable kernels, of which each file is compiled with the CPU's fma and
+ * with the one of soft_fma.h; conv_16_portable.c makes the tables of them. */
+#ifndef CS_PORTABLE_H
+#define CS_PORTABLE_H
+
+#include "kernel.h"
+
+#if CS_SOFT_FMA && REAL_IS_FLOAT
+#define PORTABLE(x) x##_portable_nofma_f32
+#elif CS_SOFT_FMA
+#define PORTABLE(x) x##_portable_nofma_f64
+#elif REAL_IS_FLOAT
+#define PORTABLE(x) x##_portable_f32
+#else
+#define PORTABLE(x) x##_portable_f64
+#endif
+
+/* outer_6_portable.c */
+unsigned PORTABLE(outer_tile)(const NAME(outer_tile) *tile);
+
+/* norm_portable.c */
+void PORTABLE(sum_rows)(size_t rows, size_t stride, size_t channels, const REAL *x, double *acc);
+void PORTABLE(square_rows)(size_t rows, size_t stride, size_t channels, const REAL *x,
+                           const double *mean, double *acc);
+void PORTABLE(product_rows)(size_t rows, size_t stride, size_t channels, const REAL *dy,
+                            const REAL *x, const double *mean, double *acc);
+unsigned PORTABLE(norm_rows)(const NAME(norm_rows) *work);
+unsigned PORTABLE(norm_backward_rows)(size_t rows, size_t channels, const REAL *dy, const REAL *x,
+                                      const double *const coefficients[4], REAL *dx, bool add);
+
+#endif
