@@ -109,6 +109,11 @@ static cs_status load_binary(cs_model *model, int fd, bool no_mmap, cs_error *er
     return CS_OK;
 }
 
+void model_release_pages(const cs_model *model) {
+    if (model->mapped)
+        (void)madvise(model->map, model->bin_size, MADV_DONTNEED);
+}
+
 static cs_status read_manifest(cs_model *model, const char *path, cs_error *err) {
     const char *slash = strrchr(path, '/');
     (void)snprintf(model->path, sizeof model->path, "%s", slash ? slash + 1 : path);

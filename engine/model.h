@@ -78,6 +78,10 @@ cs_status graph_shapes(const cs_model *model, int64_t height, int64_t width, cs_
 /* The error for a parameter tensor that does not exist: lists the nearest names. */
 cs_status graph_unknown_tensor(const cs_model *model, const char *name, cs_error *err);
 
+/* Hands the pages of a mapped binary back to the system, which reads them from the file again when
+ * they are next looked at. Safe at any time: nothing is ever written to them. */
+void model_release_pages(const cs_model *model);
+
 /* Fills model->default_layer. */
 void graph_find_default_layer(cs_model *model);
 

@@ -1,29 +1,45 @@
 /* params.c - parameter values, mapped or private, and the panels packed from them.
  *
- * Packs are made when a run that needs them is prepared, under a lock, and shared by runs.
+ * Packs are made when a run that needs them is prepared, under a lock, and shared by runs. What one
+ * run lacks lies in one block. Values of a mapped file are needed once: their pages are handed back
+ * as packing goes on, so that the file and its packed copy are never in memory both.
  */
 #include "params.h"
+#include "pages.h"
 
-#include <float.h>
-#include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One node's blocks: [engine][dtype][pass]. */
+/* So many bytes of the file are read before their pages are handed back. */
+#define RELEASE_EVERY ((size_t)8 << 20)
+
+/* One node's blocks: [engine][dtype][pass], and the version of the values each was made from (0: it
+ * was not yet). What is of version `changed` or older is out of date. */
 typedef struct node_packs {
     void *block[2][2][2];
-    size_t bytes;
-    bool checked, finite;
+    uint64_t version[2][2][2];
+    uint64_t changed; /* the last version before the last change of its values, or 0 */
+    uint64_t checked; /* the version that bad_tensor is about */
+    int bad_tensor;   /* its first parameter with NaN or infinity, or -1 */
 } node_packs;
+
+/* Memory that holds the blocks of one call of params_pack. */
+typedef struct pack_region {
+    struct pack_region *next;
+    void *memory;
+    size_t size;
+} pack_region;
 
 struct cs_params {
     const cs_model *model;
     float *values;  /* a private copy of all tensors one after another, or NULL */
     float **tensor; /* private: each tensor's place in `values` */
     node_packs *packs;
+    pack_region *regions;
+    uint64_t version; /* counts the changes of values, from 1 */
     size_t packed_bytes;
-    uint64_t version; /* counts the changes of values */
     pthread_mutex_t lock;
 };
 
@@ -31,6 +47,7 @@ cs_status params_create(const cs_model *model, cs_params **params, cs_error *err
     cs_params *p = calloc(1, sizeof *p);
     CS_CHECK(p, CS_ERROR_MEMORY, "not enough memory for the parameters");
     p->model = model;
+    p->version = 1;
     p->packs = calloc((size_t)model->node_count, sizeof *p->packs);
     if (!p->packs || pthread_mutex_init(&p->lock, NULL) != 0) {
         free(p->packs);
@@ -64,23 +81,15 @@ cs_status cs_params_copy(const cs_model *model, cs_params **params, cs_error *er
     return CS_OK;
 }
 
-static void drop_node(cs_params *p, int node) {
-    void **block = &p->packs[node].block[0][0][0];
-    for (int i = 0; i < 8; i++)
-        free(block[i]);
-    p->packed_bytes -= p->packs[node].bytes;
-    memset(&p->packs[node], 0, sizeof p->packs[node]);
-}
-
-static void drop_packs(cs_params *p) {
-    for (int node = 0; node < p->model->node_count; node++)
-        drop_node(p, node);
-}
-
 void cs_params_free(cs_params *params) {
     if (!params)
         return;
-    drop_packs(params);
+    while (params->regions) {
+        pack_region *region = params->regions;
+        params->regions = region->next;
+        pages_free(region->memory, region->size);
+        free(region);
+    }
     pthread_mutex_destroy(&params->lock);
     free(params->values);
     free(params->tensor);
@@ -94,15 +103,15 @@ float *cs_params_tensor(cs_params *params, int index) {
 
 void cs_params_changed(cs_params *params) {
     pthread_mutex_lock(&params->lock);
-    drop_packs(params);
+    for (int node = 0; node < params->model->node_count; node++)
+        params->packs[node].changed = params->version;
     params->version++;
     pthread_mutex_unlock(&params->lock);
 }
 
 void params_node_changed(cs_params *params, int node) {
     pthread_mutex_lock(&params->lock);
-    drop_node(params, node);
-    params->version++;
+    params->packs[node].changed = params->version++;
     pthread_mutex_unlock(&params->lock);
 }
 
@@ -117,76 +126,134 @@ const float *params_values(const cs_params *p, int tensor) {
     return p->tensor ? p->tensor[tensor] : p->model->tensors[tensor].data;
 }
 
-static bool all_finite(const float *values, int64_t count) {
-    bool bad = false;
-    for (int64_t i = 0; i < count; i++)
-        bad |= !(values[i] <= FLT_MAX && values[i] >= -FLT_MAX);
-    return !bad;
-}
+/* ------------------------------------------------------------------ packing -------------- */
 
-int params_first_bad(const cs_params *p, int node) {
-    const cs_node_info *info = &p->model->nodes[node];
-    for (int i = 0; i < info->parameters; i++) {
-        const int tensor = info->parameter[i];
-        if (!all_finite(params_values(p, tensor), p->model->tensors[tensor].count))
-            return tensor;
-    }
-    return -1;
-}
-
-/* What one thread of the packing needs. */
+/* One node's work for all threads: its values are checked and packed in one go, while the caches
+ * hold them. */
 typedef struct pack_job {
-    const layer *kind;
+    const layer *kind; /* NULL: only checked */
     layer_pack_call call;
+    int64_t counts[4]; /* values of each parameter that is to be checked, or 0 */
+    atomic_uint bad;   /* bit i: parameter i holds NaN or infinity */
 } pack_job;
 
-static void pack_part(void *argument, size_t part, size_t parts) {
-    const pack_job *job = argument;
-    job->kind->pack(&job->call, part, parts);
+/* All bits of a float's exponent are set in NaN and infinity only. */
+static bool all_finite(const float *values, size_t count) {
+    const uint32_t exponent = 0x7F800000;
+    uint32_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        bad |= (bits & exponent) == exponent;
+    }
+    return bad == 0;
 }
 
-/* Makes the block; the lock is held. */
-static cs_status make_block(cs_params *p, int node, cs_shape in, const layer *kind, cs_dtype dtype,
-                            layer_pass pass, cs_pool *pool, size_t count, void **block,
-                            cs_error *err) {
-    const cs_node_info *info = &p->model->nodes[node];
-    const size_t bytes = cs_align64(count * cs_dtype_size(dtype));
-    void *memory = aligned_alloc(64, bytes);
-    if (!memory)
-        return cs_error_set(err, CS_ERROR_MEMORY, info->name, -1,
-                            "not enough memory for the packed weights of %s (%zu bytes)",
-                            info->name, bytes);
-    memset(memory, 0, bytes);
-    pack_job job = {kind,
-                    {.attributes = &info->attributes, .in = in, .pass = pass, .pack = memory}};
-    for (int i = 0; i < info->parameters; i++)
+static void pack_part(void *argument, size_t part, size_t parts) {
+    pack_job *job = argument;
+    for (int i = 0; i < 4; i++) {
+        size_t begin, end;
+        cs_share((size_t)job->counts[i], part, parts, &begin, &end);
+        if (!all_finite(job->call.parameter[i] + begin, end - begin))
+            atomic_fetch_or(&job->bad, 1u << i);
+    }
+    if (job->kind)
+        job->kind->pack(&job->call, part, parts);
+}
+
+/* Checks a node's values, if they were not yet, and packs them into `block` (NULL: does not).
+ * Returns how many bytes were read. */
+static size_t pack_node(cs_params *p, const params_request *r, void *block, cs_pool *pool) {
+    const cs_node_info *info = &p->model->nodes[r->node];
+    node_packs *packs = &p->packs[r->node];
+    const bool check = packs->checked <= packs->changed;
+    pack_job job = {
+        block ? r->kind : NULL,
+        {.attributes = &info->attributes, .in = r->in, .pass = r->pass, .pack = block},
+        {0},
+        0,
+    };
+    size_t bytes = 0;
+    for (int i = 0; i < info->parameters; i++) {
+        const int64_t count = p->model->tensors[info->parameter[i]].count;
         job.call.parameter[i] = params_values(p, info->parameter[i]);
+        job.counts[i] = check ? count : 0;
+        bytes += (size_t)count * sizeof(float);
+    }
+    if (info->parameters == 0 || (!check && !block))
+        return 0;
     pool_run(pool, pack_part, &job);
-    *block = memory;
-    p->packed_bytes += bytes;
-    p->packs[node].bytes += bytes;
+    if (check) {
+        const unsigned bad = atomic_load(&job.bad);
+        packs->checked = p->version;
+        packs->bad_tensor = bad ? info->parameter[__builtin_ctz(bad)] : -1;
+    }
+    return bytes;
+}
+
+static size_t block_size(const cs_params *p, const params_request *r, cs_dtype dtype) {
+    const cs_node_attributes *a = &p->model->nodes[r->node].attributes;
+    const size_t count = r->kind->pack_size ? r->kind->pack_size(a, r->in, r->pass) : 0;
+    return cs_align64(count * cs_dtype_size(dtype));
+}
+
+/* Gives the blocks that are missing their places in one new region. The lock is held. */
+static cs_status place_blocks(cs_params *p, const params_request *requests, size_t count,
+                              layer_engine engine, cs_dtype dtype, cs_error *err) {
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!p->packs[requests[i].node].block[engine][dtype][requests[i].pass])
+            size += block_size(p, &requests[i], dtype);
+    if (size == 0)
+        return CS_OK;
+    pack_region *region = malloc(sizeof *region);
+    void *memory = region ? pages_allocate(size) : NULL;
+    if (!memory) {
+        free(region);
+        return cs_error_set(err, CS_ERROR_MEMORY, NULL, -1,
+                            "not enough memory for the packed weights (%zu bytes)", size);
+    }
+    *region = (pack_region){p->regions, memory, size};
+    p->regions = region;
+    p->packed_bytes += size;
+    char *at = memory;
+    for (size_t i = 0; i < count; i++) {
+        const size_t bytes = block_size(p, &requests[i], dtype);
+        void **block = &p->packs[requests[i].node].block[engine][dtype][requests[i].pass];
+        if (*block || bytes == 0)
+            continue;
+        *block = at;
+        at += bytes;
+    }
     return CS_OK;
 }
 
-cs_status params_pack(cs_params *p, int node, cs_shape in, const layer *kind, layer_engine engine,
-                      cs_dtype dtype, layer_pass pass, cs_pool *pool, const void **pack,
-                      bool *finite, cs_error *err) {
-    node_packs *packs = &p->packs[node];
-    if (kind->pack_for_both)
-        pass = PASS_FORWARD;
-    const size_t count =
-        kind->pack_size ? kind->pack_size(&p->model->nodes[node].attributes, in, pass) : 0;
-    void **block = &packs->block[engine][dtype][pass];
-    cs_status status = CS_OK;
+cs_status params_pack(cs_params *p, const params_request *requests, size_t count,
+                      layer_engine engine, cs_dtype dtype, cs_pool *pool, int *bad_tensor,
+                      cs_error *err) {
+    size_t read = 0;
+    *bad_tensor = -1;
     pthread_mutex_lock(&p->lock);
-    if (!packs->checked) {
-        packs->finite = params_first_bad(p, node) < 0;
-        packs->checked = true;
+    const cs_status status = place_blocks(p, requests, count, engine, dtype, err);
+    for (size_t i = 0; status == CS_OK && i < count; i++) {
+        const params_request *r = &requests[i];
+        node_packs *packs = &p->packs[r->node];
+        /* (Batch norm in training needs no block of those that it has for inference.) */
+        void *block = block_size(p, r, dtype) > 0 ? packs->block[engine][dtype][r->pass] : NULL;
+        uint64_t *version = &packs->version[engine][dtype][r->pass];
+        const bool stale = block && *version <= packs->changed;
+        read += pack_node(p, r, stale ? block : NULL, pool);
+        if (stale)
+            *version = p->version;
+        *r->pack = block;
+        if (p->model->nodes[r->node].parameters > 0 && packs->bad_tensor >= 0 && *bad_tensor < 0)
+            *bad_tensor = packs->bad_tensor;
+        if (read >= RELEASE_EVERY || (read > 0 && i + 1 == count)) {
+            if (!p->tensor)
+                model_release_pages(p->model);
+            read = 0;
+        }
     }
-    if (count > 0 && !*block)
-        status = make_block(p, node, in, kind, dtype, pass, pool, count, block, err);
-    *pack = *block;
-    *finite = packs->finite;
     pthread_mutex_unlock(&p->lock);
     return status;
 }

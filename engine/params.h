@@ -8,17 +8,27 @@
 /* The model's own parameters (values in the mapped file). */
 cs_status params_create(const cs_model *model, cs_params **params, cs_error *err);
 
-/* The packed block of a node for a pass, made now if it is not there yet. *pack is NULL where the
- * layer needs none. *finite is false where a parameter of the node holds NaN or infinity. Shared
- * by runs; lives until cs_params_changed or the params' end. Thread-safe. */
-cs_status params_pack(cs_params *params, int node, cs_shape in, const layer *kind,
-                      layer_engine engine, cs_dtype dtype, layer_pass pass, cs_pool *pool,
-                      const void **pack, bool *finite, cs_error *err);
+/* A packed block that a run needs: a node's parameters for a pass. */
+typedef struct params_request {
+    int node;
+    cs_shape in;
+    const layer *kind;
+    layer_pass pass;
+    const void **pack; /* where to tell the block; NULL is told where the layer needs none */
+} params_request;
+
+/* Makes the blocks that are not there yet, or whose values changed, on the pool's threads. Blocks
+ * are shared by runs and live until the params' end. *bad_tensor is the first tensor of these nodes
+ * that holds NaN or infinity, or -1. Pages of the model's mapped file are handed back to the system
+ * once they are read. Thread-safe. */
+cs_status params_pack(cs_params *params, const params_request *requests, size_t count,
+                      layer_engine engine, cs_dtype dtype, cs_pool *pool, int *bad_tensor,
+                      cs_error *err);
 
 /* A tensor's values, PyTorch's layout. */
 const float *params_values(const cs_params *params, int tensor);
 
-/* How often values have changed: packs made before the last change are gone. */
+/* How often values have changed: packs made before hold older values. */
 uint64_t params_version(cs_params *params);
 
 /* As cs_params_changed, for the tensors of one node. */
@@ -26,8 +36,5 @@ void params_node_changed(cs_params *params, int node);
 
 /* Bytes of everything packed so far. */
 size_t params_packed_bytes(cs_params *params);
-
-/* The first tensor of a node that holds NaN or infinity, or -1. */
-int params_first_bad(const cs_params *params, int node);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "run_state.h"
 #include "cpu.h"
+#include "pages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,7 @@ void cs_run_free(cs_run *run) {
     plan_free(&run->plan);
     pool_free(run->pool);
     cs_gates_free(run->imposed);
-    free(run->arena);
+    pages_free(run->arena, run->arena_size);
     free(run->shapes);
     free(run->watch);
     free(run->parameter);
@@ -99,7 +100,7 @@ void cs_run_free(cs_run *run) {
 /* The memory of the old plan goes with it: views of it end here, as the header says. */
 void run_unprepare(cs_run *run) {
     plan_free(&run->plan);
-    free(run->arena);
+    pages_free(run->arena, run->arena_size);
     run->arena = NULL;
     run->arena_size = 0;
     run->prepared = run->backward_done = false;
@@ -140,27 +141,41 @@ cs_status cs_run_set_seed_node(cs_run *run, const char *name, cs_error *err) {
 
 /* ------------------------------------------------------------------ preparing ------------ */
 
-static cs_status pack_node(cs_run *run, int node, layer_pass pass, cs_error *err) {
+static params_request pack_request(cs_run *run, int node, layer_pass pass) {
     const cs_node_info *info = &run->model->nodes[node];
-    const layer *kind = plan_layer(run->model, node, run->engine, run->dtype, run->training);
-    const cs_shape in = info->inputs > 0 ? run->shapes[info->input[0]] : run->shapes[node];
-    bool finite;
-    CS_TRY(params_pack(run->params, node, in, kind, run->engine, run->dtype, pass, run->pool,
-                       &run->packs[pass][node], &finite, err));
-    if (!finite && run->bad_tensor < 0)
-        run->bad_tensor = params_first_bad(run->params, node);
-    return CS_OK;
+    return (params_request){
+        .node = node,
+        .in = run->shapes[info->inputs > 0 ? info->input[0] : node],
+        .kind = plan_layer(run->model, node, run->engine, run->dtype, run->training),
+        .pass = pass,
+        .pack = &run->packs[pass][node],
+    };
 }
 
+/* Both passes of a node one behind the other: its values are read from the file once. */
 static cs_status pack_all(cs_run *run, cs_error *err) {
-    run->bad_tensor = -1;
+    const int nodes = run->model->node_count;
+    params_request *requests = malloc(2 * (size_t)nodes * sizeof *requests);
+    size_t count = 0;
+    CS_CHECK(requests, CS_ERROR_MEMORY, "not enough memory for a list of %d nodes", nodes);
+    const plan_backward *last = run->plan.backward + run->plan.backward_count;
+    for (int i = 1; i < nodes; i++) {
+        requests[count++] = pack_request(run, i, PASS_FORWARD);
+        /* Backward operations are in falling order of their nodes. */
+        while (last > run->plan.backward && last[-1].node < i)
+            last--;
+        if (last > run->plan.backward && last[-1].node == i && last[-1].wanted[0] &&
+            !requests[count - 1].kind->pack_for_both)
+            requests[count++] = pack_request(run, i, PASS_BACKWARD);
+    }
     run->packed_version = params_version(run->params);
-    for (int i = 1; i < run->model->node_count; i++)
-        CS_TRY(pack_node(run, i, PASS_FORWARD, err));
-    for (int j = 0; j < run->plan.backward_count; j++)
-        if (run->plan.backward[j].wanted[0])
-            CS_TRY(pack_node(run, run->plan.backward[j].node, PASS_BACKWARD, err));
-    return CS_OK;
+    const cs_status status = params_pack(run->params, requests, count, run->engine, run->dtype,
+                                         run->pool, &run->bad_tensor, err);
+    for (size_t i = 0; status == CS_OK && i < count; i++)
+        if (requests[i].kind->pack_for_both)
+            run->packs[PASS_BACKWARD][requests[i].node] = *requests[i].pack;
+    free(requests);
+    return status;
 }
 
 /* The plan stands, but parameters may have changed since their packing. */
@@ -193,7 +208,7 @@ cs_status cs_run_prepare(cs_run *run, cs_error *err) {
     run_unprepare(run);
     CS_TRY(plan_create(&request, &run->plan, err));
     run->arena_size = cs_align64(run->plan.total);
-    run->arena = aligned_alloc(64, run->arena_size);
+    run->arena = pages_allocate(run->arena_size);
     if (!run->arena) {
         const size_t size = run->arena_size;
         run_unprepare(run);
@@ -202,7 +217,6 @@ cs_status cs_run_prepare(cs_run *run, cs_error *err) {
                             "input, or keep less",
                             size);
     }
-    memset(run->arena + run->plan.zeros, 0, run->plan.zeros_size);
     train_zero(run);
     const cs_status status = pack_all(run, err);
     if (status != CS_OK) {

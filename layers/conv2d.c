@@ -51,11 +51,7 @@ static void pack(const layer_pack_call *call, size_t part, size_t parts) {
         const size_t filled = lanes - first < CS_PANEL ? lanes - first : CS_PANEL;
         const float *from = call->parameter[0] + group * k * c * taps + first * lane_step;
         REAL *to = (REAL *)call->pack + panel * taps * inner * CS_PANEL;
-        for (size_t l = 0; l < filled; l++)
-            for (size_t i = 0; i < inner; i++)
-                for (size_t t = 0; t < taps; t++)
-                    to[(t * inner + i) * CS_PANEL + l] =
-                        (REAL)from[l * lane_step + i * inner_step + t] + 0;
+        NAME(pack_panel)(from, filled, lane_step, inner, inner_step, taps, to);
     }
     if (part == 0 && forward && call->parameter[1]) {
         REAL *bias = (REAL *)call->pack + panels_size(a, call->in, PASS_FORWARD);

@@ -61,6 +61,11 @@ unsigned NAME(weight_gradient_part)(const layer_call *call, const cs_node_attrib
                                     size_t part, size_t parts);
 unsigned NAME(bias_gradient_part)(const layer_call *call, size_t part, size_t parts);
 
+/* One panel of `lanes` <= 16 lanes: to[t][i][16] from weights where value (lane, i, t) lies at
+ * lane*lane_step + i*inner_step + t. */
+void NAME(pack_panel)(const float *from, size_t lanes, size_t lane_step, size_t inner,
+                      size_t inner_step, size_t taps, REAL *to);
+
 /* Packed parameters of a batch norm: scale[C], then shift[C], each padded to a whole panel. */
 static inline size_t NAME(norm_stride)(int64_t channels) {
     return layer_gate_words(channels) * CS_PANEL;

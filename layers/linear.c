@@ -30,10 +30,9 @@ static void pack(const layer_pack_call *call, size_t part, size_t parts) {
     for (size_t panel = begin; panel < end; panel++) {
         const size_t first = panel * CS_PANEL;
         REAL *to = (REAL *)call->pack + panel * inner * CS_PANEL;
-        for (size_t l = 0; l < CS_PANEL && first + l < lanes; l++)
-            for (size_t i = 0; i < inner; i++)
-                to[i * CS_PANEL + l] =
-                    (REAL)call->parameter[0][(first + l) * lane_step + i * inner_step] + 0;
+        const size_t filled = lanes - first < CS_PANEL ? lanes - first : CS_PANEL;
+        NAME(pack_panel)(call->parameter[0] + first * lane_step, filled, lane_step, inner,
+                         inner_step, 1, to);
     }
     if (part == 0 && forward && call->parameter[1])
         for (size_t i = 0; i < k; i++)

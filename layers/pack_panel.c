@@ -1,0 +1,19 @@
+/* pack_panel.c - one panel of packed weights: a transposition. */
+#include "layer_real.h"
+
+/* Lanes whose rows are read side by side. Rows of 1x1 layers lie whole pages apart, so that all
+ * compete for one set of the first cache, which holds 8 lines of one on most CPUs. */
+#define ROWS 8
+
+/* The panel is written from its first pixel to its last, in whole lines of the cache. */
+void NAME(pack_panel)(const float *from, size_t lanes, size_t lane_step, size_t inner,
+                      size_t inner_step, size_t taps, REAL *to) {
+    for (size_t first = 0; first < lanes; first += ROWS) {
+        const size_t end = first + ROWS < lanes ? first + ROWS : lanes;
+        for (size_t i = 0; i < inner; i++)
+            for (size_t l = first; l < end; l++)
+                for (size_t t = 0; t < taps; t++)
+                    to[(t * inner + i) * CS_PANEL + l] =
+                        (REAL)from[l * lane_step + i * inner_step + t] + 0;
+    }
+}
