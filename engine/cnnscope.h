@@ -287,7 +287,7 @@ void cs_run_zero_parameter_gradients(cs_run *run);
  * as in torch.nn.Module.train(), and gradients go through both. Nothing else changes: running
  * statistics are left alone until cs_run_update_statistics. In this mode the images of a batch
  * depend on each other. A batch with one value a channel at a batch norm is refused by
- * cs_run_forward (CS_ERROR_ARGUMENT, naming the node). */
+ * cs_run_forward (CS_ERROR_ARGUMENT, naming the node). Does nothing where a hook calls it. */
 void cs_run_set_training(cs_run *run, bool training);
 
 /* Moves the running statistics in the run's private parameters (cs_params_copy) towards those of the
@@ -347,7 +347,7 @@ cs_isa cs_run_isa(const cs_run *run);
 typedef struct cs_gates cs_gates;
 
 /* Tells the run to save the gates of all relu and max_pool2d nodes in each forward, wanted for a
- * backward pass or not. Un-prepares the run. */
+ * backward pass or not. Un-prepares the run. Does nothing where a hook calls it. */
 void cs_run_keep_gates(cs_run *run);
 
 /* A copy of the gates of the last forward; the caller frees it with cs_gates_free. Errors:
@@ -402,6 +402,68 @@ cs_status cs_gates_save(const cs_gates *gates, const char *folder, cs_error *err
  * CS_ERROR_MISMATCH (another shape than the node's), CS_ERROR_MEMORY. */
 cs_status cs_gates_load(const cs_model *model, const char *folder, int64_t height, int64_t width,
                         cs_gates **gates, cs_error *err);
+/* ------------------------------------------------------------------ hooks ---------------- */
+
+/* When a hook is called: as PyTorch's register_forward_pre_hook, register_forward_hook,
+ * register_full_backward_pre_hook and register_full_backward_hook. */
+typedef enum cs_hook_kind {
+    CS_HOOK_FORWARD_PRE = 0,  /* before the module: its inputs, which may be replaced */
+    CS_HOOK_FORWARD = 1,      /* behind it: its inputs and its output, which may be replaced */
+    CS_HOOK_BACKWARD_PRE = 2, /* before its backward: the output's gradient, may be replaced */
+    CS_HOOK_BACKWARD = 3,     /* behind its backward: both gradients; the inputs' may be replaced */
+} cs_hook_kind;
+
+/* One call of a module, as a hook sees it. Tensors have the batch of the last forward and are valid
+ * and to be read until the hook returns; cs_hook_replace changes them. A module's inputs are the
+ * values that its nodes read and that are computed outside it, in the order in which they are first
+ * read (a block's: the one that its first convolution and its addition or downsample read); those
+ * of a single node are the node's own, in its order. Fields that a kind does not have are NULL. */
+typedef struct cs_hook_call {
+    cs_hook_kind kind;
+    const char *module; /* the path that was hooked, indices resolved: "layer4.2" */
+    const char *node;   /* the node whose output is the call's: "layer4.2.relu_2" */
+    int call, calls;    /* which of the module's calls, from 0: a ReLU may have three */
+    int input_count;
+    const cs_tensor *inputs;      /* FORWARD_PRE, FORWARD: [input_count] */
+    const cs_tensor *output;      /* FORWARD */
+    const cs_tensor *grad_inputs; /* BACKWARD: [input_count], what this call alone contributes; data
+                                     is NULL where the call contributes nothing */
+    const cs_tensor *grad_output; /* BACKWARD_PRE, BACKWARD */
+} cs_hook_call;
+
+/* A hook. Anything but CS_OK ends the forward or backward call with that status and with what the
+ * hook put into *err (never NULL); what the pass should have computed is then not there. A hook
+ * runs on the thread that drives the run and may not tell, prepare or drive the same run. */
+typedef cs_status (*cs_hook_function)(const cs_hook_call *call, void *user, cs_error *err);
+
+/* From within a hook: the values of `tensor`, copied at once, take the place of input `index`
+ * (FORWARD_PRE: for this module alone, not for others that read the same value), of the output
+ * (FORWARD), of the output's gradient (BACKWARD_PRE: for this module alone), or of gradient `index`
+ * (BACKWARD). Stored as v + (+0) and checked like every stored value. The next hook sees them.
+ * Gradients pass a forward replacement unchanged, as through PyTorch's
+ * output + (replacement - output).detach(); a backward-pre hook on the same module gives them
+ * another factor (zero where channels were ablated). Errors: CS_ERROR_ARGUMENT (another shape or
+ * type than the tensor replaced, no such index, NULL), which ends the pass even if the hook
+ * returns CS_OK. */
+cs_status cs_hook_replace(const cs_hook_call *call, int index, const cs_tensor *tensor,
+                          cs_error *err);
+
+/* Telling, too: hooks a node or a module, by what cs_model_find_node takes, or the whole model by
+ * "". A name that is a module's means the module: "layer1.0.relu" has three calls in a Bottleneck,
+ * "layer1.0.relu_1" is the node of the second. `function` is called with `user` at each call of the
+ * module: of hooks on one module in order of registration; of nested modules the outer one's first
+ * before the values are computed (FORWARD_PRE, BACKWARD_PRE), the inner one's first behind
+ * (FORWARD, BACKWARD). A backward hook has the gradients of the module's inputs computed; calls
+ * that the backward pass does not reach are left out. *id (if not NULL) receives what cs_run_unhook
+ * takes. Errors: CS_ERROR_ARGUMENT (unknown name, with the nearest; inputs of the input),
+ * CS_ERROR_UNSUPPORTED (a module of which more than the last value is read outside), CS_ERROR_STATE
+ * (called by a hook), CS_ERROR_MEMORY. */
+cs_status cs_run_hook(cs_run *run, const char *path, cs_hook_kind kind, cs_hook_function function,
+                      void *user, int *id, cs_error *err);
+
+/* Removes a hook and un-prepares the run. Removing it again does nothing. Errors: CS_ERROR_STATE
+ * (called by a hook). */
+cs_status cs_run_unhook(cs_run *run, int id, cs_error *err);
 
 #ifdef __cplusplus
 }

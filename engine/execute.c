@@ -1,7 +1,7 @@
 /* execute.c - forward and backward: the steps in order, each on all threads. Nothing is allocated.
  *
- * A watched node (kept, or hooked once hooks exist) ends its step in the plan, so that its value
- * stands in memory between two steps: that is where a hook is called.
+ * A watched node (kept or hooked) ends its step in the plan, so that its value stands in memory
+ * between two steps: that is where a hook is called.
  */
 #include "run_state.h"
 
@@ -67,12 +67,13 @@ static void run_step(cs_run *run, const plan_step *step) {
     execute_job job = {run, kind->statistics, call_of(run, step->first, PASS_FORWARD)};
     layer_call *call = &job.call;
     for (int k = 0; k < info->inputs; k++)
-        call->input[k] = run_at(run, run->plan.value[info->input[k]]);
+        call->input[k] = run->read[step->first][k];
     call->output = run_at(run, run->plan.value[step->last]);
     if (step->norm >= 0)
         call->epilogue.scale_shift = run->packs[PASS_FORWARD][step->norm];
     if (step->add >= 0)
-        call->epilogue.residual = run_at(run, run->plan.value[step->residual]);
+        call->epilogue.residual =
+            run->read[step->add][run->model->nodes[step->add].input[0] == step->residual ? 0 : 1];
     call->epilogue.relu = step->relu >= 0;
     if (step->relu >= 0)
         call->epilogue.gates = run_saved(run, step->relu);
@@ -110,7 +111,37 @@ static cs_status check_shape(const cs_run *run, int node, const cs_tensor *t, in
     return CS_OK;
 }
 
+bool execute_store(cs_run *run, int node, const void *from, void *to) {
+    execute_job job = {run, layer_find("input", run->engine, run->dtype)->forward, {0}};
+    job.call.in = job.call.out = run->shapes[node];
+    job.call.batch = run->batch;
+    job.call.input[0] = from;
+    job.call.output = to;
+    return execute(&job) != 0;
+}
+
+static cs_status run_steps(cs_run *run, cs_error *err) {
+    for (int i = 0; i < run->model->node_count; i++)
+        for (int k = 0; k < run->model->nodes[i].inputs; k++)
+            run->read[i][k] = run_at(run, run->plan.value[run->model->nodes[i].input[k]]);
+    run->hooks.cursor = 0;
+    CS_TRY(hooks_forward(run, 1, err));
+    for (int i = 0; i < run->plan.step_count; i++) {
+        plan_step *step = &run->plan.steps[i];
+        CS_TRY(hooks_forward(run, 2 * step->last, err));
+        const double begin = cs_seconds();
+        run_step(run, step);
+        if (run->plan.output[step->last] != run->plan.value[step->last])
+            (void)execute_store(run, step->last, run_at(run, run->plan.value[step->last]),
+                                run_at(run, run->plan.output[step->last]));
+        step->seconds = cs_seconds() - begin;
+        CS_TRY(hooks_forward(run, 2 * step->last + 1, err));
+    }
+    return CS_OK;
+}
+
 cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
+    CS_TRY(run_may_be_told(run, err));
     CS_CHECK(run->prepared, CS_ERROR_STATE, "call cs_run_prepare before cs_run_forward");
     CS_CHECK(run->packed_version == params_version(run->params), CS_ERROR_STATE,
              "parameters were changed: call cs_run_prepare before cs_run_forward");
@@ -129,19 +160,12 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
 
     void *stored = run_at(run, run->plan.value[0]);
     widen(run, input, stored);
-    execute_job job = {run, layer_find("input", run->engine, run->dtype)->forward,
-                       call_of(run, 0, PASS_FORWARD)};
-    job.call.input[0] = job.call.output = stored;
-    if (execute(&job) & LAYER_OWN)
+    if (execute_store(run, 0, stored, stored))
         note_bad(run, 0);
-
-    for (int i = 0; i < run->plan.step_count; i++) {
-        plan_step *step = &run->plan.steps[i];
-        const double begin = cs_seconds();
-        run_step(run, step);
-        step->seconds = cs_seconds() - begin;
-    }
-    return CS_OK;
+    const cs_status status = run_steps(run, err);
+    if (status != CS_OK)
+        run->batch = 0; /* a hook ended the pass: there is nothing to look at */
+    return status;
 }
 
 /* ------------------------------------------------------------------ backward ------------- */
@@ -153,11 +177,11 @@ static void run_backward_operation(cs_run *run, const plan_backward *op) {
     layer_call *call = &job.call;
     unsigned flags = 0;
     if (info->inputs > 0)
-        call->input[0] = run_at(run, run->plan.value[info->input[0]]);
-    call->output = run_at(run, run->plan.value[op->node]);
-    call->doutput = run_at(run, run->plan.gradient[op->node]);
+        call->input[0] = run->read[op->node][0];
+    call->output = run_at(run, run->plan.output[op->node]);
+    call->doutput = run->doutput[op->node];
     for (int k = 0; k < info->inputs; k++) {
-        call->dinput[k] = op->wanted[k] ? run_at(run, run->plan.gradient[info->input[k]]) : NULL;
+        call->dinput[k] = op->wanted[k] ? run_at(run, run->plan.gradient[op->slot[k]]) : NULL;
         call->add[k] = op->add[k];
     }
     for (int i = 0; i < info->parameters && i < 2; i++)
@@ -171,7 +195,37 @@ static void run_backward_operation(cs_run *run, const plan_backward *op) {
         run->bad_node = op->node;
 }
 
+/* Adds a module's part of an input's gradient to the rest. */
+static void merge(cs_run *run, const plan_backward *op) {
+    execute_job job = {run, layer_find("add", run->engine, run->dtype)->backward, {0}};
+    job.call.in = job.call.out = run->shapes[op->node];
+    job.call.batch = run->batch;
+    job.call.doutput = run_at(run, run->plan.gradient[op->slot[0]]);
+    job.call.dinput[0] = run_at(run, run->plan.gradient[op->slot[1]]);
+    job.call.add[0] = true;
+    if (execute(&job) != 0 && run->bad_node < 0)
+        run->bad_node = op->node;
+}
+
+static cs_status run_backward_plan(cs_run *run, cs_error *err) {
+    for (int i = 0; i < run->model->node_count; i++)
+        run->doutput[i] = run_at(run, run->plan.gradient[i]);
+    for (int j = 0; j < run->plan.backward_count; j++) {
+        const plan_backward *op = &run->plan.backward[j];
+        if (op->kind == BACKWARD_OPEN)
+            CS_TRY(hooks_open_backward(run, op->call, err));
+        else if (op->kind == BACKWARD_CLOSE)
+            CS_TRY(hooks_close_backward(run, op->call, err));
+        else if (op->kind == BACKWARD_MERGE)
+            merge(run, op);
+        else
+            run_backward_operation(run, op);
+    }
+    return CS_OK;
+}
+
 cs_status cs_run_backward(cs_run *run, const cs_tensor *seed, cs_error *err) {
+    CS_TRY(run_may_be_told(run, err));
     CS_CHECK(run->prepared && run->batch > 0, CS_ERROR_STATE,
              "call cs_run_forward before cs_run_backward");
     CS_CHECK(run->plan.gradient[run->seed] != PLAN_NOWHERE, CS_ERROR_STATE,
@@ -182,17 +236,12 @@ cs_status cs_run_backward(cs_run *run, const cs_tensor *seed, cs_error *err) {
              "the gates imposed since the forward pass are those of %lld images, not of %lld",
              (long long)(run->imposed ? run->imposed->batch : 0), (long long)run->batch);
 
+    run->backward_done = false;
     void *stored = run_at(run, run->plan.gradient[run->seed]);
     widen(run, seed, stored);
-    execute_job job = {run, layer_find("input", run->engine, run->dtype)->forward,
-                       call_of(run, run->seed, PASS_BACKWARD)};
-    job.call.in = run->shapes[run->seed]; /* stored as an input is: v + (+0) */
-    job.call.input[0] = job.call.output = stored;
-    if (execute(&job) != 0 && run->bad_node < 0)
+    if (execute_store(run, run->seed, stored, stored) && run->bad_node < 0)
         run->bad_node = run->seed;
-
-    for (int j = 0; j < run->plan.backward_count; j++)
-        run_backward_operation(run, &run->plan.backward[j]);
+    CS_TRY(run_backward_plan(run, err));
     run->backward_done = true;
     return CS_OK;
 }

@@ -169,6 +169,8 @@ cs_status cs_gates_take(cs_gates *gates, const cs_gates *from, int index, cs_err
 /* ------------------------------------------------------------------ runs ----------------- */
 
 void cs_run_keep_gates(cs_run *run) {
+    if (run->hooks.busy)
+        return;
     if (!run->keep_gates)
         run_unprepare(run);
     run->keep_gates = true;
@@ -190,6 +192,7 @@ cs_status cs_run_gates(const cs_run *run, cs_gates **gates, cs_error *err) {
 
 cs_status cs_run_impose_gates(cs_run *run, const cs_gates *gates, cs_error *err) {
     cs_gates *own = NULL;
+    CS_TRY(run_may_be_told(run, err));
     if (gates) {
         CS_CHECK(gates->batch <= run->max_batch, CS_ERROR_ARGUMENT,
                  "gates of %lld images; this run was created for 1 to %lld",

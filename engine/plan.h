@@ -7,13 +7,20 @@
 #ifndef CS_PLAN_H
 #define CS_PLAN_H
 
+#include "hooks.h"
 #include "model.h"
 
 #define PLAN_NOWHERE SIZE_MAX  /* no memory: not stored */
 #define PLAN_END     INT32_MAX /* lives until the run's next forward */
 
-/* What is watched of a node. A hook watches as a keep does: it ends the node's step. */
-enum { WATCH_ACTIVATION = 1, WATCH_GRADIENT = 2 };
+/* What is watched of a node: values that are kept, and values that hooks want to find in memory at
+ * one moment. Each ends the node's step. */
+enum {
+    WATCH_ACTIVATION = 1,
+    WATCH_GRADIENT = 2,
+    WATCH_STORED = 4,
+    WATCH_STORED_GRADIENT = 8,
+};
 
 /* One forward step: a node, and the nodes behind it that its epilogue computes (-1: none). */
 typedef struct plan_step {
@@ -23,12 +30,22 @@ typedef struct plan_step {
     double seconds; /* it took in the last forward */
 } plan_step;
 
-/* One backward operation: the gradient of a node's output to those of its inputs. */
+/* One backward operation. Slots are indices of run_plan.gradient. */
+typedef enum plan_backward_kind {
+    BACKWARD_NODE,  /* the gradient of a node's output to those of its inputs */
+    BACKWARD_OPEN,  /* a hooked call's output has its gradient */
+    BACKWARD_CLOSE, /* its inputs have theirs */
+    BACKWARD_MERGE, /* slot[0] is added to slot[1]; node: whose gradient they are */
+} plan_backward_kind;
+
 typedef struct plan_backward {
+    plan_backward_kind kind;
     int node;
     bool wanted[2]; /* input's gradient is asked for */
     bool add[2];    /* it is added to earlier contributions */
     bool params;    /* gradients of its parameters are asked for */
+    int slot[2];    /* where it goes */
+    hook_call *call;
 } plan_backward;
 
 /* A stretch of memory during a stretch of time. */
@@ -44,6 +61,7 @@ typedef struct plan_request {
     const uint8_t *watch;  /* per node */
     const bool *parameter; /* per tensor: its gradient is asked for */
     bool training;
+    const hook_list *hooks;
     layer_engine engine;
     cs_dtype dtype;
     int64_t batch;
@@ -58,10 +76,11 @@ typedef struct run_plan {
     int step_count;
     plan_backward *backward;
     int backward_count;
-    /* Per node: where its value, its gradient, and its gates or winners lie in the arena. */
-    size_t *value, *gradient, *saved;
-    size_t
-        *parameter; /* per tensor: where its gradient lies, as cs_run_parameter_gradient has it */
+    /* Per node: where its value, its gates or winners, and its own output lie in the arena (the
+     * value, unless a hook may replace that and the backward pass needs the output). */
+    size_t *value, *saved, *output;
+    size_t *gradient;  /* per node, then per group of contributions that has memory of its own */
+    size_t *parameter; /* per tensor: its gradient, as cs_run_parameter_gradient has it */
     size_t zeros, zeros_size;
     size_t scratch, scratch_stride; /* one stride a thread */
     size_t total;

@@ -44,15 +44,18 @@ static cs_status build_run(cs_run *run, const cs_run_options *o, cs_error *err) 
     if (run->engine == LAYER_GEMM)
         layer_blas_one_thread();
     run->shapes = calloc(nodes, sizeof *run->shapes);
-    run->watch = calloc(nodes, sizeof *run->watch);
+    run->watch = calloc(2 * nodes, sizeof *run->watch);
     run->parameter = calloc((size_t)run->model->tensor_count + 1, sizeof *run->parameter);
+    run->read = calloc(nodes, sizeof *run->read);
+    run->doutput = calloc(nodes, sizeof *run->doutput);
     run->packs[0] = calloc(2 * nodes, sizeof *run->packs[0]);
     run->part_flags = calloc((size_t)threads, sizeof *run->part_flags);
     run->part_ties = calloc((size_t)threads, sizeof *run->part_ties);
-    CS_CHECK(run->shapes && run->watch && run->parameter && run->packs[0] && run->part_flags &&
-                 run->part_ties,
+    CS_CHECK(run->shapes && run->watch && run->parameter && run->read && run->doutput &&
+                 run->packs[0] && run->part_flags && run->part_ties,
              CS_ERROR_MEMORY, "not enough memory for a run over %zu nodes", nodes);
     run->packs[1] = run->packs[0] + nodes;
+    run->hooked_watch = run->watch + nodes;
     CS_TRY(graph_shapes(run->model, o->height, o->width, run->shapes, err));
     return pool_create(threads, &run->pool, err);
 }
@@ -82,6 +85,7 @@ cs_status cs_run_create_like(const cs_run *run, int64_t max_batch, cs_run **out,
 void cs_run_free(cs_run *run) {
     if (!run)
         return;
+    hooks_free(&run->hooks);
     plan_free(&run->plan);
     pool_free(run->pool);
     cs_gates_free(run->imposed);
@@ -89,6 +93,8 @@ void cs_run_free(cs_run *run) {
     free(run->shapes);
     free(run->watch);
     free(run->parameter);
+    free(run->read);
+    free(run->doutput);
     free(run->packs[0]);
     free(run->part_flags);
     free(run->part_ties);
@@ -107,8 +113,15 @@ void run_unprepare(cs_run *run) {
     run->batch = 0;
 }
 
+cs_status run_may_be_told(const cs_run *run, cs_error *err) {
+    CS_CHECK(!run->hooks.busy, CS_ERROR_STATE,
+             "a hook may not tell, prepare or drive the run that called it");
+    return CS_OK;
+}
+
 static cs_status watch(cs_run *run, const char *name, unsigned bits, cs_error *err) {
     int node;
+    CS_TRY(run_may_be_told(run, err));
     CS_TRY(cs_model_find_node(run->model, name, &node, NULL, 0, err));
     if ((run->watch[node] & bits) != bits) {
         run_unprepare(run);
@@ -131,6 +144,7 @@ cs_status cs_run_keep_gradient(cs_run *run, const char *name, cs_error *err) {
 
 cs_status cs_run_set_seed_node(cs_run *run, const char *name, cs_error *err) {
     int node;
+    CS_TRY(run_may_be_told(run, err));
     CS_TRY(cs_model_find_node(run->model, name, &node, NULL, 0, err));
     if (node != run->seed) {
         run_unprepare(run);
@@ -161,8 +175,8 @@ static cs_status pack_all(cs_run *run, cs_error *err) {
     const plan_backward *last = run->plan.backward + run->plan.backward_count;
     for (int i = 1; i < nodes; i++) {
         requests[count++] = pack_request(run, i, PASS_FORWARD);
-        /* Backward operations are in falling order of their nodes. */
-        while (last > run->plan.backward && last[-1].node < i)
+        /* Nodes' own backward operations are in falling order of the nodes. */
+        while (last > run->plan.backward && (last[-1].kind != BACKWARD_NODE || last[-1].node < i))
             last--;
         if (last > run->plan.backward && last[-1].node == i && last[-1].wanted[0] &&
             !requests[count - 1].kind->pack_for_both)
@@ -189,14 +203,16 @@ static cs_status pack_again(cs_run *run, cs_error *err) {
 }
 
 cs_status cs_run_prepare(cs_run *run, cs_error *err) {
+    CS_TRY(run_may_be_told(run, err));
     if (run->prepared)
         return pack_again(run, err);
     const plan_request request = {
         .model = run->model,
         .shapes = run->shapes,
-        .watch = run->watch,
+        .watch = run->hooked_watch,
         .parameter = run->parameter,
         .training = run->training,
+        .hooks = &run->hooks,
         .engine = run->engine,
         .dtype = run->dtype,
         .batch = run->max_batch,
@@ -206,6 +222,9 @@ cs_status cs_run_prepare(cs_run *run, cs_error *err) {
         .imposed = run->imposed != NULL,
     };
     run_unprepare(run);
+    memcpy(run->hooked_watch, run->watch, (size_t)run->model->node_count);
+    hooks_watch(&run->hooks, run->hooked_watch);
+    CS_TRY(hooks_prepare(&run->hooks, err));
     CS_TRY(plan_create(&request, &run->plan, err));
     run->arena_size = cs_align64(run->plan.total);
     run->arena = pages_allocate(run->arena_size);

@@ -3,6 +3,7 @@
 #define CS_RUN_STATE_H
 
 #include "gates.h"
+#include "hooks.h"
 #include "model.h"
 #include "params.h"
 #include "plan.h"
@@ -20,7 +21,9 @@ struct cs_run {
     cs_pool *pool;
     const void *kernels;
 
-    uint8_t *watch; /* WATCH_ bits per node */
+    uint8_t *watch;        /* WATCH_ bits per node */
+    uint8_t *hooked_watch; /* with those of the hooks */
+    hook_list hooks;
     int seed;
     bool keep_gates;
     cs_gates *imposed; /* the run's own copy, or NULL */
@@ -36,6 +39,9 @@ struct cs_run {
     int bad_tensor;          /* the first parameter tensor that holds NaN or infinity, or -1 */
     unsigned *part_flags;    /* per thread */
     int64_t *part_ties;      /* per thread */
+
+    const void *(*read)[2]; /* per node: where its inputs stand, as forward-pre hooks left them */
+    const void **doutput;   /* per node: its gradient, as backward-pre hooks left it */
 
     int64_t batch; /* of the last forward; 0 before the first */
     bool backward_done;
@@ -53,8 +59,18 @@ static inline void *run_saved(const cs_run *run, int node) {
     return imposed ? imposed : run_at(run, run->plan.saved[node]);
 }
 
-/* Un-prepares a run that is told something new. */
+/* run.c: forgets the plan and its memory; CS_ERROR_STATE where a hook asks. */
 void run_unprepare(cs_run *run);
+cs_status run_may_be_told(const cs_run *run, cs_error *err);
+
+/* execute.c: stores values of a node's shape as v + (+0); true where one is NaN or infinite. */
+bool execute_store(cs_run *run, int node, const void *from, void *to);
+
+/* hooks.c: calls the hooks of the forward pass up to a moment (hook_event.key); those around the
+ * backward pass of one call. */
+cs_status hooks_forward(cs_run *run, int key, cs_error *err);
+cs_status hooks_open_backward(cs_run *run, hook_call *call, cs_error *err);
+cs_status hooks_close_backward(cs_run *run, hook_call *call, cs_error *err);
 
 /* train.c: batch norm in training needs more than one value a channel. */
 cs_status train_check_batch(const cs_run *run, int64_t batch, cs_error *err);

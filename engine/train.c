@@ -32,6 +32,7 @@ cs_status cs_run_keep_parameter_gradient(cs_run *run, const char *name, cs_error
     const cs_model *model = run->model;
     int tensor = -1;
     bool changed = false;
+    CS_TRY(run_may_be_told(run, err));
     if (name) {
         CS_TRY(find_tensor(model, name, &tensor, err));
         if (!is_learned(model, tensor))
@@ -82,6 +83,8 @@ void cs_run_zero_parameter_gradients(cs_run *run) {
 /* ------------------------------------------------------------------ batch norm ----------- */
 
 void cs_run_set_training(cs_run *run, bool training) {
+    if (run->hooks.busy)
+        return;
     if (run->training != training)
         run_unprepare(run);
     run->training = training;

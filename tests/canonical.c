@@ -314,25 +314,77 @@ static void contribute(naive_tensor *sum, naive_tensor *part, cs_dtype dtype) {
     naive_free(part);
 }
 
+/* What one consumer adds to a gradient. */
+typedef struct contribution {
+    int node;
+    naive_tensor part;
+} contribution;
+
+/* Whether all nodes from..to lie below the same module as nodes[like], `level` components deep. */
+static bool share_module(const random_model *net, int like, int level, int from, int to) {
+    const char *path = net->nodes[like].name;
+    size_t length = 0;
+    for (int dots = 0; path[length] != 0; length++)
+        if (path[length] == '.' && ++dots == level)
+            break;
+    bool all = path[length] == '.'; /* the node itself is no module */
+    for (int i = from; i <= to; i++)
+        all = all && i >= 0 && strncmp(net->nodes[i].name, path, length + 1) == 0;
+    return all;
+}
+
+/* Adds contributions in reverse execution order; those inside a module first to a sum of their own,
+ * unless it holds the producer. `level` says how many modules were entered. */
+static void accumulate(const random_model *net, int producer, contribution *items, int count,
+                       int level, naive_tensor *sum, cs_dtype dtype) {
+    for (int end = count - 1, begin; end >= 0; end = begin - 1) {
+        begin = end;
+        while (begin > 0 && share_module(net, items[end].node, level + 1, items[begin - 1].node,
+                                         items[end].node))
+            begin--;
+        if (begin == end) {
+            contribute(sum, &items[end].part, dtype);
+            continue;
+        }
+        naive_tensor inside = {0};
+        const bool own = !share_module(net, items[end].node, level + 1, producer, items[end].node);
+        accumulate(net, producer, &items[begin], end - begin + 1, level + 1, own ? &inside : sum,
+                   dtype);
+        if (own)
+            contribute(sum, &inside, dtype);
+    }
+}
+
 void canonical_network(const random_model *net, const naive_tensor *input, const naive_tensor *seed,
                        cs_dtype dtype, naive_tensor *values, naive_tensor *gradients) {
     const int count = net->model.count;
-    int index[2];
+    int index[2], items[RANDOM_NODES + 1] = {0};
+    contribution(*parts)[RANDOM_NODES] = calloc(RANDOM_NODES + 1, sizeof *parts);
+    ck_assert_ptr_nonnull(parts);
     values[0] = copy_of(input);
     for (int i = 0; i < count; i++) {
         random_model_inputs(net, i, index);
         const naive_tensor *in[2] = {&values[index[0]], &values[index[1]]};
         values[i + 1] = canonical_forward(&net->nodes[i], in, dtype);
         gradients[i] = (naive_tensor){0};
+        for (int k = 0; k < random_model_inputs(net, i, index); k++)
+            parts[index[k]][items[index[k]]++].node = i;
     }
     gradients[count] = copy_of(seed);
-    for (int i = count - 1; i >= 0; i--)
-        for (int k = random_model_inputs(net, i, index) - 1; k >= 0; k--) {
+    for (int i = count - 1; i >= -1; i--) {
+        if (i + 1 < count)
+            accumulate(net, i, parts[i + 1], items[i + 1], 0, &gradients[i + 1], dtype);
+        for (int k = i < 0 ? -1 : random_model_inputs(net, i, index) - 1; k >= 0; k--) {
             const naive_tensor *in[2] = {&values[index[0]], &values[index[1]]};
-            naive_tensor part =
+            contribution *to = parts[index[k]];
+            while (to->node != i || to->part.v != NULL)
+                to++;
+            to += k == 1 && to[1].node == i && to[1].part.v == NULL && index[0] == index[1];
+            to->part =
                 canonical_backward(&net->nodes[i], in, k, &values[i + 1], &gradients[i + 1], dtype);
-            contribute(&gradients[index[k]], &part, dtype);
         }
+    }
+    free(parts);
 }
 
 void canonical_require(const cs_tensor *got, const naive_tensor *wanted, const char *what) {

@@ -34,7 +34,7 @@ static built_node *append(random_model *net, const char *op, const char *a, cons
     int i = net->model.count;
     ck_assert_int_lt(i + 1, RANDOM_NODES);
     built_node *node = &net->nodes[i];
-    snprintf(net->names[i], sizeof net->names[i], "n%d.%.20s", i, op);
+    snprintf(net->names[i], sizeof net->names[i], "%sn%d.%.19s", net->prefix, i, op);
     *node = (built_node){.name = net->names[i], .op = op, .inputs = {a, b}};
     node->in_channels = net->channels[index_of(net, a)];
     net->channels[i + 1] = node->in_channels;
@@ -119,12 +119,21 @@ static const char *add_residual(random_model *net, const char *in) {
     return choose(net, 4) == 0 ? sum : add_plain(net, "relu", sum, NULL);
 }
 
-/* x is consumed by a convolution, by a ReLU and by the last addition: three times. */
+/* x is consumed by a convolution, by a ReLU and by the last addition: three times; or by the first
+ * two in a module within a module, by an addition in the outer one, and by one behind both. */
 static const char *add_triple(random_model *net, const char *in) {
-    int64_t channels = net->channels[index_of(net, in)];
+    int64_t channels = net->channels[index_of(net, in)], nested = choose(net, 3);
+    const int number = net->model.count;
+    if (nested > 0)
+        snprintf(net->prefix, sizeof net->prefix, nested == 1 ? "m%d." : "m%d.k.", number % 100);
     const char *a = add_conv(net, in, channels, 3, 1);
     const char *b = add_plain(net, "relu", in, NULL);
     const char *sum = add_plain(net, "add", a, b);
+    if (nested == 2) {
+        snprintf(net->prefix, sizeof net->prefix, "m%d.", number % 100);
+        sum = add_plain(net, "add", sum, in);
+    }
+    net->prefix[0] = 0;
     return add_plain(net, "add", sum, in);
 }
 

@@ -8,11 +8,13 @@
 #define RANDOM_NODES 64
 
 /* A stem, two to four blocks (residual with each kind of shortcut and order of the addition, a
- * tensor consumed three times, pools between them), a head of pool, flatten and linear. */
+ * tensor consumed three or four times, inside modules and outside them, pools between them), a head
+ * of pool, flatten and linear. */
 typedef struct random_model {
     built_model model;
     built_node nodes[RANDOM_NODES];
-    char names[RANDOM_NODES][40];
+    char names[RANDOM_NODES][48];
+    char prefix[12]; /* of the module that new nodes are in: "" or "m7." */
     float *floats[4 * RANDOM_NODES];
     int float_count;
     int64_t channels[RANDOM_NODES]; /* of each node's output */
