@@ -355,36 +355,40 @@ static void accumulate(const random_model *net, int producer, contribution *item
     }
 }
 
+naive_tensor canonical_sum(const random_model *net, int tensor, naive_tensor (*parts)[2],
+                           cs_dtype dtype) {
+    contribution items[2 * RANDOM_NODES];
+    naive_tensor sum = {0};
+    int count = 0, index[2];
+    for (int i = tensor; i < net->model.count; i++) {
+        const int inputs = random_model_inputs(net, i, index);
+        for (int k = 0; k < inputs; k++)
+            if (index[k] == tensor)
+                items[count++] = (contribution){i, parts[i][k]};
+    }
+    accumulate(net, tensor - 1, items, count, 0, &sum, dtype);
+    return sum;
+}
+
 void canonical_network(const random_model *net, const naive_tensor *input, const naive_tensor *seed,
                        cs_dtype dtype, naive_tensor *values, naive_tensor *gradients) {
     const int count = net->model.count;
-    int index[2], items[RANDOM_NODES + 1] = {0};
-    contribution(*parts)[RANDOM_NODES] = calloc(RANDOM_NODES + 1, sizeof *parts);
-    ck_assert_ptr_nonnull(parts);
+    int index[2];
+    naive_tensor parts[RANDOM_NODES][2];
     values[0] = copy_of(input);
     for (int i = 0; i < count; i++) {
         random_model_inputs(net, i, index);
         const naive_tensor *in[2] = {&values[index[0]], &values[index[1]]};
         values[i + 1] = canonical_forward(&net->nodes[i], in, dtype);
-        gradients[i] = (naive_tensor){0};
-        for (int k = 0; k < random_model_inputs(net, i, index); k++)
-            parts[index[k]][items[index[k]]++].node = i;
     }
-    gradients[count] = copy_of(seed);
-    for (int i = count - 1; i >= -1; i--) {
-        if (i + 1 < count)
-            accumulate(net, i, parts[i + 1], items[i + 1], 0, &gradients[i + 1], dtype);
-        for (int k = i < 0 ? -1 : random_model_inputs(net, i, index) - 1; k >= 0; k--) {
+    for (int i = count; i >= 0; i--) {
+        gradients[i] = i == count ? copy_of(seed) : canonical_sum(net, i, parts, dtype);
+        for (int k = 0; i > 0 && k < random_model_inputs(net, i - 1, index); k++) {
             const naive_tensor *in[2] = {&values[index[0]], &values[index[1]]};
-            contribution *to = parts[index[k]];
-            while (to->node != i || to->part.v != NULL)
-                to++;
-            to += k == 1 && to[1].node == i && to[1].part.v == NULL && index[0] == index[1];
-            to->part =
-                canonical_backward(&net->nodes[i], in, k, &values[i + 1], &gradients[i + 1], dtype);
+            parts[i - 1][k] =
+                canonical_backward(&net->nodes[i - 1], in, k, &values[i], &gradients[i], dtype);
         }
     }
-    free(parts);
 }
 
 void canonical_require(const cs_tensor *got, const naive_tensor *wanted, const char *what) {

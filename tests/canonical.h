@@ -16,6 +16,11 @@ naive_tensor canonical_forward(const built_node *node, const naive_tensor *const
 naive_tensor canonical_backward(const built_node *node, const naive_tensor *const in[2], int which,
                                 const naive_tensor *y, const naive_tensor *dy, cs_dtype dtype);
 
+/* The gradient of a tensor (0: the input, i + 1: that of nodes[i]) from its contributions, in their
+ * canonical order: parts[i][k] is that of nodes[i]'s input k. They are freed or become the sum. */
+naive_tensor canonical_sum(const random_model *net, int tensor, naive_tensor (*parts)[2],
+                           cs_dtype dtype);
+
 /* As random_model_naive, in the canonical order of contributions. */
 void canonical_network(const random_model *net, const naive_tensor *input, const naive_tensor *seed,
                        cs_dtype dtype, naive_tensor *values, naive_tensor *gradients);

@@ -301,11 +301,15 @@ void train_reference_make(const random_model *net, const naive_tensor *input,
                                                : canonical_forward(node, in, dtype)
                              : batch ? naive_norm_training(node, in[0])
                                        : naive_forward(node, in, false);
-        out->gradients[i] = (naive_tensor){0};
         out->params[i] = parameter_gradients_make(node);
     }
+    naive_tensor parts[RANDOM_NODES][2];
     out->gradients[count] = copy_of(seed);
-    for (int i = count - 1; i >= 0; i--) {
+    for (int i = count - 1; i >= -1; i--) {
+        if (i + 1 < count)
+            out->gradients[i + 1] = canonical_sum(net, i + 1, parts, canonical ? dtype : CS_F64);
+        if (i < 0)
+            break;
         const built_node *node = &net->nodes[i];
         const int inputs = random_model_inputs(net, i, index);
         const naive_tensor *in[2] = {&out->values[index[0]], &out->values[index[1]]};
@@ -314,18 +318,9 @@ void train_reference_make(const random_model *net, const naive_tensor *input,
             canonical_params(node, in[0], dy, training, dtype, &out->params[i]);
         else
             naive_params(node, in[0], dy, training, false, &out->params[i]);
-        for (int k = inputs - 1; k >= 0; k--) {
-            naive_tensor part =
+        for (int k = 0; k < inputs; k++)
+            parts[i][k] =
                 backward_of(node, in, k, &out->values[i + 1], dy, training, canonical, dtype);
-            naive_tensor *sum = &out->gradients[index[k]];
-            if (sum->v == NULL) {
-                *sum = part;
-                continue;
-            }
-            for (int64_t e = 0; e < part.n * part.c * part.h * part.w; e++)
-                sum->v[e] = rounded(sum->v[e] + part.v[e], dtype) + 0.0;
-            naive_free(&part);
-        }
     }
 }
 
