@@ -338,6 +338,61 @@ cs_step_info cs_run_step(const cs_run *run, int index);
 int cs_run_threads(const cs_run *run);
 cs_isa cs_run_isa(const cs_run *run);
 
+/* ------------------------------------------------------------------ tangents ------------- */
+
+/* Telling: forward-mode derivatives (Jacobian-vector products) will be asked for, and the tangent
+ * of this node's output is to be kept. Un-prepares the run. Errors: CS_ERROR_ARGUMENT (unknown). */
+cs_status cs_run_keep_tangent(cs_run *run, const char *name, cs_error *err);
+
+/* Telling: directions may have parameters' tangents. The run then keeps the input of each node that
+ * has parameters. Un-prepares the run. */
+void cs_run_keep_parameter_tangents(cs_run *run);
+
+/* The direction of a derivative: tangents of the input and of parameters. */
+typedef struct cs_direction {
+    const cs_tensor *input;      /* shaped as the last forward's input; NULL: 0 */
+    const cs_tensor *parameters; /* one for each tensor of the model (index as cs_model_tensor),
+                                    shaped as cs_run_parameter_gradient's, data NULL for 0; or NULL.
+                                    Weights and biases of conv2d, linear and batch_norm. */
+} cs_direction;
+
+/* The tangent of every node in this direction, at the last forward: its gates and winners (or those
+ * imposed) hold. NaN or infinity sets the run's status. Errors: CS_ERROR_STATE (no forward yet, or
+ * no tangent kept), CS_ERROR_ARGUMENT (a shape that does not fit; a running statistic; parameters
+ * without cs_run_keep_parameter_tangents). */
+cs_status cs_run_tangent(cs_run *run, const cs_direction *direction, cs_error *err);
+
+/* The tangent of a kept node: a view, valid until the next cs_run_tangent, telling call, or the
+ * run's end. Errors: CS_ERROR_ARGUMENT (not kept), CS_ERROR_STATE. */
+cs_status cs_run_tangent_of(cs_run *run, const char *name, cs_tensor *tangent, cs_error *err);
+
+/* ------------------------------------------------------------------ single nodes --------- */
+
+/* Telling: nodes will be run one by one by the three calls below. Un-prepares the run. */
+void cs_run_keep_single_nodes(cs_run *run);
+
+/* One node alone, on values that the caller owns: what the run itself would compute, with its
+ * parameters, kernels and threads, for the batch of its last forward. Nodes are indices of the
+ * model, not 0. All tensors are of the run's type and of the node's shapes; inputs and outputs are
+ * as many as the node has inputs. The run's own values stay as they are; NaN or infinity sets its
+ * status. Errors: CS_ERROR_STATE (not told, or no forward yet), CS_ERROR_ARGUMENT (shapes).
+ *
+ * Forward: gates and winners are the inputs' own, or those imposed. */
+cs_status cs_run_node_forward(cs_run *run, int node, const cs_tensor *const inputs[2],
+                              cs_tensor *output, cs_error *err);
+
+/* Backward with the gates and winners of the run's last forward, or those imposed: the gradient of
+ * each input that is not NULL, stored, or with `add` added to what is there. `output` is the node's
+ * output, which only softmax reads (else NULL). */
+cs_status cs_run_node_backward(cs_run *run, int node, const cs_tensor *output,
+                               const cs_tensor *doutput, cs_tensor *const dinputs[2], bool add,
+                               cs_error *err);
+
+/* The tangent of the output for tangents of the inputs, with the same gates and winners. */
+cs_status cs_run_node_tangent(cs_run *run, int node, const cs_tensor *output,
+                              const cs_tensor *const tangents[2], cs_tensor *tangent,
+                              cs_error *err);
+
 /* ------------------------------------------------------------------ gates ---------------- */
 
 /* Which way a batch went through the network: for each relu node one bit a value (open, or not),

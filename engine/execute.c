@@ -23,10 +23,6 @@ static void execute_part(void *argument, size_t part, size_t parts) {
     run->part_flags[part] = job->function(&call, part, parts);
 }
 
-static const layer *layer_at(const cs_run *run, int node) {
-    return plan_layer(run->model, node, run->engine, run->dtype, run->training);
-}
-
 /* Runs the job; returns the stages that met NaN or infinity. */
 static unsigned execute(execute_job *job) {
     unsigned flags = 0;
@@ -43,7 +39,15 @@ static void note_bad(cs_run *run, int node) {
         run->bad_node = node;
 }
 
-static layer_call call_of(const cs_run *run, int node, layer_pass pass) {
+unsigned run_layer(cs_run *run, int node, layer_function function, const layer_call *call) {
+    execute_job job = {run, function, *call};
+    const unsigned flags = execute(&job);
+    if (flags != 0)
+        note_bad(run, node);
+    return flags;
+}
+
+layer_call run_call(const cs_run *run, int node, layer_pass pass) {
     const cs_node_info *info = &run->model->nodes[node];
     layer_call call = {
         .attributes = &info->attributes,
@@ -62,9 +66,9 @@ static layer_call call_of(const cs_run *run, int node, layer_pass pass) {
 
 static void run_step(cs_run *run, const plan_step *step) {
     const cs_node_info *info = &run->model->nodes[step->first];
-    const layer *kind = layer_at(run, step->first);
+    const layer *kind = run_kind(run, step->first);
     const bool imposed = run->imposed && kind->forward_imposed;
-    execute_job job = {run, kind->statistics, call_of(run, step->first, PASS_FORWARD)};
+    execute_job job = {run, kind->statistics, run_call(run, step->first, PASS_FORWARD)};
     layer_call *call = &job.call;
     for (int k = 0; k < info->inputs; k++)
         call->input[k] = run->read[step->first][k];
@@ -90,7 +94,7 @@ static void run_step(cs_run *run, const plan_step *step) {
 }
 
 /* Copies values of either type into memory of the run's type. */
-static void widen(const cs_run *run, const cs_tensor *from, void *to) {
+void run_widen(const cs_run *run, const cs_tensor *from, void *to) {
     const size_t count = (size_t)cs_tensor_count(from);
     if (from->dtype == run->dtype)
         memcpy(to, from->data, count * cs_dtype_size(run->dtype));
@@ -99,8 +103,8 @@ static void widen(const cs_run *run, const cs_tensor *from, void *to) {
             ((double *)to)[i] = (double)((const float *)from->data)[i];
 }
 
-static cs_status check_shape(const cs_run *run, int node, const cs_tensor *t, int64_t batch,
-                             const char *what, cs_error *err) {
+cs_status run_check_shape(const cs_run *run, int node, const cs_tensor *t, int64_t batch,
+                          const char *what, cs_error *err) {
     const cs_shape s = run->shapes[node];
     CS_CHECK(t && t->data && (t->dtype == CS_F32 || t->dtype == run->dtype), CS_ERROR_ARGUMENT,
              "the %s must be float32 or of the run's type (%s)", what, cs_dtype_name(run->dtype));
@@ -148,7 +152,7 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
     CS_CHECK(input && input->n >= 1 && input->n <= run->max_batch, CS_ERROR_ARGUMENT,
              "a batch of %lld images; this run was created for 1 to %lld",
              (long long)(input ? input->n : 0), (long long)run->max_batch);
-    CS_TRY(check_shape(run, 0, input, input->n, "input", err));
+    CS_TRY(run_check_shape(run, 0, input, input->n, "input", err));
     CS_CHECK(!run->imposed || run->imposed->batch == input->n, CS_ERROR_ARGUMENT,
              "a batch of %lld images; the imposed gates are those of %lld", (long long)input->n,
              (long long)(run->imposed ? run->imposed->batch : 0));
@@ -159,7 +163,7 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
     memset(run->part_ties, 0, (size_t)pool_threads(run->pool) * sizeof *run->part_ties);
 
     void *stored = run_at(run, run->plan.value[0]);
-    widen(run, input, stored);
+    run_widen(run, input, stored);
     if (execute_store(run, 0, stored, stored))
         note_bad(run, 0);
     const cs_status status = run_steps(run, err);
@@ -172,8 +176,8 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
 
 static void run_backward_operation(cs_run *run, const plan_backward *op) {
     const cs_node_info *info = &run->model->nodes[op->node];
-    const layer *kind = layer_at(run, op->node);
-    execute_job job = {run, kind->backward_params, call_of(run, op->node, PASS_BACKWARD)};
+    const layer *kind = run_kind(run, op->node);
+    execute_job job = {run, kind->backward_params, run_call(run, op->node, PASS_BACKWARD)};
     layer_call *call = &job.call;
     unsigned flags = 0;
     if (info->inputs > 0)
@@ -231,14 +235,14 @@ cs_status cs_run_backward(cs_run *run, const cs_tensor *seed, cs_error *err) {
     CS_CHECK(run->plan.gradient[run->seed] != PLAN_NOWHERE, CS_ERROR_STATE,
              "no gradient was asked for before cs_run_prepare: call cs_run_keep or "
              "cs_run_keep_parameter_gradient first");
-    CS_TRY(check_shape(run, run->seed, seed, run->batch, "seed", err));
+    CS_TRY(run_check_shape(run, run->seed, seed, run->batch, "seed", err));
     CS_CHECK(!run->imposed || run->imposed->batch == run->batch, CS_ERROR_ARGUMENT,
              "the gates imposed since the forward pass are those of %lld images, not of %lld",
              (long long)(run->imposed ? run->imposed->batch : 0), (long long)run->batch);
 
     run->backward_done = false;
     void *stored = run_at(run, run->plan.gradient[run->seed]);
-    widen(run, seed, stored);
+    run_widen(run, seed, stored);
     if (execute_store(run, run->seed, stored, stored) && run->bad_node < 0)
         run->bad_node = run->seed;
     CS_TRY(run_backward_plan(run, err));

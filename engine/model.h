@@ -61,6 +61,10 @@ struct cs_model {
     int64_t golden_count;
     char default_layer[MODEL_NAME_LIMIT + 1];
     cs_params *params;
+
+    /* Tests plant errors: the layer, per element type, that runs in a node's place; else NULL. */
+    int planted_node;
+    const layer *planted[2];
 };
 
 /* Reads the manifest's text (already in model->text) into the model; no file is touched. */

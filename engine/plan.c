@@ -199,7 +199,9 @@ static size_t most_scratch(const planner *p) {
         const layer *kind = planner_layer(p, i);
         const cs_node_info *info = &p->model->nodes[i];
         const cs_shape in = p->request->shapes[info->input[0]], out = p->request->shapes[i];
-        for (int pass = 0; kind->scratch_size && pass < (p->passed[i] ? 2 : 1); pass++) {
+        for (int pass = 0;
+             kind->scratch_size && pass < (p->passed[i] || p->request->single_nodes ? 2 : 1);
+             pass++) {
             const size_t size =
                 kind->scratch_size(&info->attributes, in, out, p->request->batch, (layer_pass)pass);
             most = size > most ? size : most;

@@ -67,8 +67,9 @@ typedef struct plan_request {
     int64_t batch;
     int threads;
     int seed;
-    bool keep_gates; /* of all nodes that have any, whether a gradient passes them or not */
-    bool imposed;    /* gates are given: each relu is a step of its own, and nothing is saved */
+    bool keep_gates;   /* of all nodes that have any, whether a gradient passes them or not */
+    bool single_nodes; /* scratch for each pass of each node */
+    bool imposed;      /* gates are given: each relu is a step of its own, and nothing is saved */
 } plan_request;
 
 typedef struct run_plan {
@@ -89,6 +90,8 @@ typedef struct run_plan {
 /* The layer that computes a node. */
 static inline const layer *plan_layer(const cs_model *model, int node, layer_engine engine,
                                       cs_dtype dtype, bool training) {
+    if (model->planted[dtype] && node == model->planted_node)
+        return model->planted[dtype];
     const layer *kind = layer_find(model->nodes[node].op, engine, dtype);
     return training && kind->training ? kind->training : kind;
 }

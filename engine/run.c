@@ -89,6 +89,7 @@ void cs_run_free(cs_run *run) {
     plan_free(&run->plan);
     pool_free(run->pool);
     cs_gates_free(run->imposed);
+    tangents_free(run);
     pages_free(run->arena, run->arena_size);
     free(run->shapes);
     free(run->watch);
@@ -105,6 +106,7 @@ void cs_run_free(cs_run *run) {
 
 /* The memory of the old plan goes with it: views of it end here, as the header says. */
 void run_unprepare(cs_run *run) {
+    tangents_unprepare(run);
     plan_free(&run->plan);
     pages_free(run->arena, run->arena_size);
     run->arena = NULL;
@@ -178,8 +180,8 @@ static cs_status pack_all(cs_run *run, cs_error *err) {
         /* Nodes' own backward operations are in falling order of the nodes. */
         while (last > run->plan.backward && (last[-1].kind != BACKWARD_NODE || last[-1].node < i))
             last--;
-        if (last > run->plan.backward && last[-1].node == i && last[-1].wanted[0] &&
-            !requests[count - 1].kind->pack_for_both)
+        const bool planned = last > run->plan.backward && last[-1].node == i && last[-1].wanted[0];
+        if ((planned || run->single_nodes) && !requests[count - 1].kind->pack_for_both)
             requests[count++] = pack_request(run, i, PASS_BACKWARD);
     }
     run->packed_version = params_version(run->params);
@@ -219,9 +221,11 @@ cs_status cs_run_prepare(cs_run *run, cs_error *err) {
         .threads = pool_threads(run->pool),
         .seed = run->seed,
         .keep_gates = run->keep_gates,
+        .single_nodes = run->single_nodes,
         .imposed = run->imposed != NULL,
     };
     run_unprepare(run);
+    tangents_watch(run);
     memcpy(run->hooked_watch, run->watch, (size_t)run->model->node_count);
     hooks_watch(&run->hooks, run->hooked_watch);
     CS_TRY(hooks_prepare(&run->hooks, err));
@@ -237,7 +241,9 @@ cs_status cs_run_prepare(cs_run *run, cs_error *err) {
                             size);
     }
     train_zero(run);
-    const cs_status status = pack_all(run, err);
+    cs_status status = pack_all(run, err);
+    if (status == CS_OK)
+        status = tangents_prepare(run, err);
     if (status != CS_OK) {
         run_unprepare(run);
         return status;

@@ -9,6 +9,8 @@
 #include "plan.h"
 #include "pool.h"
 
+typedef struct run_tangents run_tangents;
+
 struct cs_run {
     cs_model *model;
     cs_run_options options; /* as it was created */
@@ -29,6 +31,9 @@ struct cs_run {
     cs_gates *imposed; /* the run's own copy, or NULL */
     bool *parameter;   /* per tensor: its gradient is asked for */
     bool training;
+    bool single_nodes; /* nodes may be run one by one */
+    bool parameter_tangents;
+    run_tangents *tangents; /* NULL where none is kept */
 
     bool prepared;
     run_plan plan;
@@ -77,5 +82,30 @@ cs_status train_check_batch(const cs_run *run, int64_t batch, cs_error *err);
 
 /* Zeroes the gradients of parameters. */
 void train_zero(cs_run *run);
+/* The layer that computes a node of the run. */
+static inline const layer *run_kind(const cs_run *run, int node) {
+    return plan_layer(run->model, node, run->engine, run->dtype, run->training);
+}
+
+/* Runs a layer's function on all parts; returns the stages that met NaN or infinity, and notes
+ * `node` as the first bad one if there are any. */
+unsigned run_layer(cs_run *run, int node, layer_function function, const layer_call *call);
+
+/* A call for a node, without values. */
+layer_call run_call(const cs_run *run, int node, layer_pass pass);
+
+/* Copies values of either type into memory of the run's type. */
+void run_widen(const cs_run *run, const cs_tensor *from, void *to);
+
+/* Errors: CS_ERROR_ARGUMENT unless `t` has the shape of a node's output for `batch` images, and
+ * float32 or the run's type. */
+cs_status run_check_shape(const cs_run *run, int node, const cs_tensor *t, int64_t batch,
+                          const char *what, cs_error *err);
+
+/* Watches what the tangents need, before the plan is made; then their memory; and its end. */
+void tangents_watch(cs_run *run);
+cs_status tangents_prepare(cs_run *run, cs_error *err);
+void tangents_unprepare(cs_run *run);
+void tangents_free(cs_run *run);
 
 #endif

@@ -2,6 +2,7 @@
  *
  * Forward:          y = a + b    (in the manifest's order)
  * Input gradients:  da = dy, db = dy
+ * Tangent:          y' = a' + b'
  */
 #include "layer_real.h"
 
@@ -51,6 +52,7 @@ const layer NAME(layer_add) = {
     .inputs = 2,
     .infer_shape = infer_shape,
     .forward = forward,
+    .tangent = forward,
     .backward = backward,
     .in_place = true,
 };

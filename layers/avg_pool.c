@@ -5,6 +5,7 @@
  *           count = the window's size within the padded image (count_include_pad), or within the
  *           image
  * Input gradient:  dx[n,c,iy,ix] = sum over the windows with (iy, ix), ascending, of dy / count
+ * Tangent:         as forward
  *
  * Sums and divisions in double, rounded once.
  */
@@ -135,6 +136,7 @@ const layer NAME(layer_avg_pool2d) = {
     .infer_shape = NAME(pool_shape),
     .scratch_size = scratch_size,
     .forward = forward,
+    .tangent = forward,
     .backward = backward,
 };
 
@@ -144,5 +146,6 @@ const layer NAME(layer_adaptive_avg_pool2d) = {
     .infer_shape = infer_adaptive,
     .scratch_size = scratch_size,
     .forward = forward,
+    .tangent = forward,
     .backward = backward,
 };

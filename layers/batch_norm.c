@@ -8,6 +8,7 @@
  * Parameter gradients, as sums over images, rows and columns, in double:
  *                  dbeta = sum of dy
  *                  dgamma = sum of dy * (x - mean) / sqrt(var + eps)
+ * Tangent:         y' = x' * scale + (x - mean) / sqrt(var + eps) * gamma' + beta'
  *
  * Never folded into weights: it runs in the epilogue of the convolution before it, or here where
  * the convolution's own output is watched.
@@ -100,6 +101,45 @@ static unsigned backward_params(const layer_call *call, size_t part, size_t part
     return flags;
 }
 
+static unsigned tangent(const layer_call *call, size_t part, size_t parts) {
+    const size_t channels = (size_t)call->in.c;
+    const REAL *scale = call->pack, *dx = call->input[0];
+    REAL *dy = call->output;
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
+    for (size_t pixel = begin; pixel < end; pixel++)
+        for (size_t c = 0; c < channels; c++) {
+            const REAL v = dx[pixel * channels + c] * scale[c];
+            bad |= NAME(not_finite)(v);
+            NAME(deliver)(&dy[pixel * channels + c], v, false);
+        }
+    return bad ? LAYER_OWN : 0U;
+}
+
+/* In double, rounded once. */
+static unsigned tangent_parameters(const layer_call *call, size_t part, size_t parts) {
+    const size_t channels = (size_t)call->in.c;
+    const REAL *x = call->input[0], *dgamma = call->parameter_tangent[0];
+    const REAL *dbeta = call->parameter_tangent[1];
+    const float *mean = call->parameter[2], *var = call->parameter[3];
+    size_t begin, end;
+    bool bad = false;
+    cs_share(channels, part, parts, &begin, &end);
+    for (size_t c = begin; c < end; c++) {
+        const double inverse = 1 / sqrt((double)var[c] + call->attributes->eps);
+        const double slope = dgamma ? (double)dgamma[c] * inverse : 0;
+        const double shift = dbeta ? (double)dbeta[c] : 0;
+        for (int64_t pixel = 0; pixel < call->batch * call->in.h * call->in.w; pixel++) {
+            const size_t i = (size_t)pixel * channels + c;
+            const REAL v = (REAL)fma((double)x[i] - (double)mean[c], slope, shift);
+            bad |= NAME(not_finite)(v);
+            NAME(deliver)((REAL *)call->output + i, v, true);
+        }
+    }
+    return bad ? LAYER_OWN : 0U;
+}
+
 const layer NAME(layer_batch_norm) = {
     .op = "batch_norm",
     .inputs = 1,
@@ -108,6 +148,8 @@ const layer NAME(layer_batch_norm) = {
     .pack_size = pack_size,
     .pack = pack,
     .forward = forward,
+    .tangent = tangent,
+    .tangent_parameters = tangent_parameters,
     .backward = backward,
     .backward_params = backward_params,
     .weight_reads_input = true,

@@ -14,6 +14,9 @@
  * Parameter gradients: dbeta = sum(dy),  dgamma = sum(dy*d) / sqrt(var + eps), per image one sum in
  * double, rounded once and added.
  *
+ * Tangent: the Jacobian above is symmetric in x and dx, so x' goes through it as dy does; parameters
+ * add d / sqrt(var + eps) * gamma' + beta'.
+ *
  * Statistics belong to the whole batch, so they come before the first result, and a and b before
  * the first dx: `statistics` and `backward_params` leave them in `saved`.
  */
@@ -171,6 +174,30 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
         (REAL *)call->dinput[0] + begin * channels, call->add[0]);
 }
 
+/* In double, rounded once. */
+static unsigned tangent_parameters(const layer_call *call, size_t part, size_t parts) {
+    const size_t channels = (size_t)call->in.c;
+    const REAL *x = call->input[0], *dgamma = call->parameter_tangent[0];
+    const REAL *dbeta = call->parameter_tangent[1];
+    const double *mean = saved_doubles(call, MEAN), *squares = saved_doubles(call, SQUARES);
+    const double count = values_a_channel(call);
+    size_t begin, end;
+    bool bad = false;
+    cs_share(channels, part, parts, &begin, &end);
+    for (size_t c = begin; c < end; c++) {
+        const double inverse = 1 / sqrt(squares[c] / count + call->attributes->eps);
+        const double slope = dgamma ? (double)dgamma[c] * inverse : 0;
+        const double shift = dbeta ? (double)dbeta[c] : 0;
+        for (int64_t pixel = 0; pixel < call->batch * call->in.h * call->in.w; pixel++) {
+            const size_t i = (size_t)pixel * channels + c;
+            const REAL v = (REAL)fma((double)x[i] - mean[c], slope, shift);
+            bad |= NAME(not_finite)(v);
+            NAME(deliver)((REAL *)call->output + i, v, true);
+        }
+    }
+    return bad ? LAYER_OWN : 0U;
+}
+
 static int parameter_shape(const cs_node_attributes *a, cs_shape in, int i, int64_t shape[4]) {
     return NAME(layer_batch_norm).parameter_shape(a, in, i, shape);
 }
@@ -184,6 +211,7 @@ const layer NAME(layer_batch_norm_training) = {
     .forward = forward,
     .backward = backward,
     .backward_params = backward_params,
+    .tangent_parameters = tangent_parameters,
     .weight_reads_input = true,
     .statistics = statistics,
     .needs_input = true,

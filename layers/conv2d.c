@@ -11,6 +11,8 @@
  *   dx[n,c,iy,ix] = sum over r, s that reach an output, over k of the group of
  *                   dy[n,k,oy,ox] * w[k,c,r,s]
  *
+ * Tangent: forward without the bias over x', plus forward over x with the weights w' and bias b'.
+ *
  * Pixels of the same phase (iy mod stride, ix mod stride) are reached by the same taps, so each
  * phase is a convolution of its own over the transposed panels. The order of both sums, r, s, then
  * channel, is fixed by docs/arithmetic.md; w's indices are never flipped.
@@ -159,7 +161,7 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
         .zeros = call->zeros,
         .panels = panels,
         .panel_size = kernel * inner * CS_PANEL,
-        .bias = panels + panels_size(a, call->in, PASS_FORWARD),
+        .bias = call->tangent ? NULL : panels + panels_size(a, call->in, PASS_FORWARD),
         .epilogue = call->epilogue,
         .to = call->output,
         .scratch = call->scratch,
@@ -229,6 +231,43 @@ static unsigned backward_params(const layer_call *call, size_t part, size_t part
     return flags;
 }
 
+/* One output's chain over the parameters' tangents. */
+static REAL parameter_chain(const layer_call *call, int64_t n, int64_t oy, int64_t ox, int64_t k) {
+    const cs_node_attributes *a = call->attributes;
+    const int64_t inner = call->in.c / a->groups, taps = a->kernel_size[0] * a->kernel_size[1];
+    const int64_t first = k / (a->out_channels / a->groups) * inner;
+    const REAL *weight = call->parameter_tangent[0], *bias = call->parameter_tangent[1];
+    REAL acc = bias ? bias[k] : 0;
+    for (int64_t tap = 0; weight && tap < taps; tap++) {
+        const int64_t iy =
+            oy * a->stride[0] - a->padding[0] + tap / a->kernel_size[1] * a->dilation[0];
+        const int64_t ix =
+            ox * a->stride[1] - a->padding[1] + tap % a->kernel_size[1] * a->dilation[1];
+        if (iy < 0 || iy >= call->in.h || ix < 0 || ix >= call->in.w)
+            continue;
+        const REAL *x = (const REAL *)call->input[0] + NAME(row_at)(call->in, n, iy) +
+                        (size_t)(ix * call->in.c + first);
+        for (int64_t c = 0; c < inner; c++)
+            acc = NAME(fused)(x[c], weight[(k * taps + tap) * inner + c], acc);
+    }
+    return acc;
+}
+
+static unsigned tangent_parameters(const layer_call *call, size_t part, size_t parts) {
+    const int64_t per_image = call->out.h * call->out.w;
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)(call->batch * per_image), part, parts, &begin, &end);
+    for (size_t pixel = begin; pixel < end; pixel++)
+        for (int64_t k = 0; k < call->out.c; k++) {
+            const int64_t n = (int64_t)pixel / per_image, rest = (int64_t)pixel % per_image;
+            const REAL v = parameter_chain(call, n, rest / call->out.w, rest % call->out.w, k);
+            bad |= NAME(not_finite)(v);
+            NAME(deliver)((REAL *)call->output + pixel * (size_t)call->out.c + k, v, true);
+        }
+    return bad ? LAYER_OWN : 0U;
+}
+
 const layer NAME(layer_conv2d) = {
     .op = "conv2d",
     .inputs = 1,
@@ -238,6 +277,8 @@ const layer NAME(layer_conv2d) = {
     .pack = pack,
     .scratch_size = scratch_size,
     .forward = forward,
+    .tangent = forward,
+    .tangent_parameters = tangent_parameters,
     .backward = backward,
     .backward_params = backward_params,
     .weight_reads_input = true,

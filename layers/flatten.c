@@ -2,6 +2,7 @@
  *
  * Forward:         y[n, (c*H + h)*W + w] = x[n,c,h,w]
  * Input gradient:  dx[n,c,h,w] = dy[n, (c*H + h)*W + w]
+ * Tangent:         as forward
  */
 #include "layer_real.h"
 
@@ -49,5 +50,6 @@ const layer NAME(layer_flatten) = {
     .inputs = 1,
     .infer_shape = infer_shape,
     .forward = forward,
+    .tangent = forward,
     .backward = backward,
 };

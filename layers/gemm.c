@@ -134,7 +134,7 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
         for (size_t p = 0; p < pixels; p++)
             for (int64_t k = 0; k < outputs; k++) {
                 REAL *v = &y[p * (size_t)call->out.c + (size_t)k];
-                *v = (*v + bias[g * outputs + k]) + 0;
+                *v = (*v + (call->tangent ? 0 : bias[g * outputs + k])) + 0;
                 bad |= NAME(not_finite)(*v);
             }
     }
@@ -229,6 +229,15 @@ static int conv2d_parameters(const cs_node_attributes *a, cs_shape in, int i, in
     return NAME(layer_conv2d).parameter_shape(a, in, i, shape);
 }
 
+/* The parameters' part of a tangent is the direct engine's. */
+static unsigned conv2d_tangent(const layer_call *call, size_t part, size_t parts) {
+    return NAME(layer_conv2d).tangent_parameters(call, part, parts);
+}
+
+static unsigned linear_tangent(const layer_call *call, size_t part, size_t parts) {
+    return NAME(layer_linear).tangent_parameters(call, part, parts);
+}
+
 static int linear_parameters(const cs_node_attributes *a, cs_shape in, int i, int64_t shape[4]) {
     return NAME(layer_linear).parameter_shape(a, in, i, shape);
 }
@@ -242,6 +251,8 @@ const layer NAME(layer_gemm_conv2d) = {
     .pack = pack,
     .scratch_size = scratch_size,
     .forward = forward,
+    .tangent = forward,
+    .tangent_parameters = conv2d_tangent,
     .backward = backward,
     .backward_params = backward_params,
     .weight_reads_input = true,
@@ -257,6 +268,8 @@ const layer NAME(layer_gemm_linear) = {
     .pack = pack,
     .scratch_size = scratch_size,
     .forward = forward,
+    .tangent = forward,
+    .tangent_parameters = linear_tangent,
     .backward = backward,
     .backward_params = backward_params,
     .weight_reads_input = true,

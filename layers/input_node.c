@@ -1,4 +1,4 @@
-/* input_node.c - the network's input: y = x + (+0), so that no -0 enters.
+/* input_node.c - the network's input: y = x + (+0), so that no -0 enters; so its tangent.
  *
  * Its gradient is the network's input gradient; nothing follows it.
  */
@@ -23,4 +23,5 @@ const layer NAME(layer_input) = {
     .inputs = 0,
     .infer_shape = NAME(same_shape),
     .forward = forward,
+    .tangent = forward,
 };

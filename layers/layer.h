@@ -53,12 +53,16 @@ typedef struct layer_call {
     void *dinput[2];           /* backward: where the gradient goes, NULL where nobody asks */
     bool add[2];               /* backward: add to what is there, or store */
     const float *parameter[4]; /* PyTorch's own tensors in the operation's order, or NULL */
-    void
-        *dparameter[2]; /* backward_params: gradients of weight (K x R x S x C/groups; gamma: C) and
-                            bias (K; beta: C) to add to, NULL where nobody asks */
-    const void *zeros;  /* at least as many zeros as any value has channels */
-    void *scratch;      /* this part's own, of scratch_size bytes, 64-byte aligned */
-    int64_t *ties;      /* this part's own counter: max pool */
+    /* backward_params: gradients of weight (K x R x S x C/groups; gamma: C) and bias (K; beta: C) to
+     * add to, NULL where nobody asks */
+    void *dparameter[2];
+    /* Tangents: `input` and `output` are tangents, and conv2d and linear leave their bias out. */
+    bool tangent;
+    const void *value;                /* the node's own output, where the layer needs it */
+    const void *parameter_tangent[2]; /* as dparameter; NULL for 0 */
+    const void *zeros;                /* at least as many zeros as any value has channels */
+    void *scratch;                    /* this part's own, of scratch_size bytes, 64-byte aligned */
+    int64_t *ties;                    /* this part's own counter: max pool */
 } layer_call;
 
 typedef unsigned (*layer_function)(const layer_call *call, size_t part, size_t parts);
@@ -93,6 +97,12 @@ typedef struct layer {
     /* Forward by gates or winners that stand in call->saved, instead of its own; NULL where the
      * layer has none. */
     layer_function forward_imposed;
+    /* Tangent: output = dy/d(inputs) * input. NULL for batch norm in training, whose Jacobian is
+     * symmetric: its backward does it. */
+    layer_function tangent;
+    /* Adds dy/d(parameters) * parameter_tangent to output; input is the node's input (no tangent).
+     * NULL where there is nothing to learn. */
+    layer_function tangent_parameters;
     /* Adds to the gradients of the parameters (dparameter), from input[0] and doutput. Runs before
      * `backward`, which may write over doutput. NULL: no parameters. */
     layer_function backward_params;

@@ -5,6 +5,17 @@
 #include "kernel.h"
 #include "layer.h"
 
+#include <math.h>
+
+/* x*y + z, rounded once; for what is not worth a kernel. */
+static inline REAL NAME(fused)(REAL x, REAL y, REAL z) {
+#if REAL_IS_FLOAT
+    return fmaf(x, y, z);
+#else
+    return fma(x, y, z);
+#endif
+}
+
 /* Elements of one image's row of pixels, and the row y of image n. */
 static inline size_t NAME(row_size)(cs_shape s) { return (size_t)s.w * (size_t)s.c; }
 static inline size_t NAME(row_at)(cs_shape s, int64_t n, int64_t y) {

@@ -2,6 +2,8 @@
  *
  * Forward:         y[n,k]  = b[k] + sum over c of  x[n,c] * w[k,c]
  * Input gradient:  dx[n,c] = sum over k of  dy[n,k] * w[k,c]
+ * Tangent:         y'[n,k] = sum over c of  x'[n,c] * w[k,c]
+ *                            + b'[k] + sum over c of  x[n,c] * w'[k,c]
  *
  * Weight gradient: dw[k,c] = sum over n of  dy[n,k] * x[n,c],   db[k] = sum over n of  dy[n,k]
  *
@@ -90,8 +92,9 @@ static unsigned run(const layer_call *call, bool forward_pass, size_t part, size
         .zeros = call->zeros,
         .panels = panels,
         .panel_size = (size_t)from.c * CS_PANEL,
-        .bias =
-            forward_pass ? panels + panels_size(call->attributes, call->in, PASS_FORWARD) : NULL,
+        .bias = forward_pass && !call->tangent
+                    ? panels + panels_size(call->attributes, call->in, PASS_FORWARD)
+                    : NULL,
         .epilogue = call->epilogue,
         .to = forward_pass ? call->output : call->dinput[0],
         .add = !forward_pass && call->add[0],
@@ -122,6 +125,25 @@ static unsigned backward_params(const layer_call *call, size_t part, size_t part
     return flags;
 }
 
+/* One chain an output from b' on, c ascending, then added. */
+static unsigned tangent_parameters(const layer_call *call, size_t part, size_t parts) {
+    const size_t inputs = (size_t)call->in.c, outputs = (size_t)call->out.c;
+    const REAL *x = call->input[0], *weight = call->parameter_tangent[0];
+    const REAL *bias = call->parameter_tangent[1];
+    size_t begin, end;
+    bool bad = false;
+    cs_share((size_t)call->batch * outputs, part, parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const size_t k = i % outputs;
+        REAL acc = bias ? bias[k] : 0;
+        for (size_t c = 0; weight && c < inputs; c++)
+            acc = NAME(fused)(x[i / outputs * inputs + c], weight[k * inputs + c], acc);
+        bad |= NAME(not_finite)(acc);
+        NAME(deliver)((REAL *)call->output + i, acc, true);
+    }
+    return bad ? LAYER_OWN : 0U;
+}
+
 const layer NAME(layer_linear) = {
     .op = "linear",
     .inputs = 1,
@@ -131,6 +153,8 @@ const layer NAME(layer_linear) = {
     .pack = pack,
     .scratch_size = scratch_size,
     .forward = forward,
+    .tangent = forward,
+    .tangent_parameters = tangent_parameters,
     .backward = backward,
     .backward_params = backward_params,
     .weight_reads_input = true,

@@ -4,6 +4,7 @@
  *           part. The first element wins until a later one is greater, or is the first NaN.
  * Winner:   index iy*W + ix of that element (PyTorch's return_indices), saved for the gradient.
  * Input gradient:  dx[n,c,iy,ix] = sum over the windows that (iy, ix) won, ascending, of dy.
+ * Tangent:  y'[n,c,oy,ox] = x' of the winner.
  */
 #include "layer_real.h"
 
@@ -122,7 +123,7 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     return bad ? LAYER_OWN : 0U;
 }
 
-/* y = the element that the given winner names. */
+/* y = the element that the given winner names: forward by imposed winners, and the tangent. */
 static unsigned forward_imposed(const layer_call *call, size_t part, size_t parts) {
     const size_t channels = (size_t)call->in.c;
     const int64_t per_image = call->out.h * call->out.w;
@@ -193,5 +194,6 @@ const layer NAME(layer_max_pool2d) = {
     .scratch_size = scratch_size,
     .forward = forward,
     .forward_imposed = forward_imposed,
+    .tangent = forward_imposed,
     .backward = backward,
 };

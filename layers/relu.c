@@ -3,6 +3,7 @@
  * Forward:         y  = x <= 0 ? +0 : x        (so NaN stays NaN)
  * Gate:            open where !(x <= 0), one bit a value
  * Input gradient:  dx = gate open ? dy : +0     (at x = 0 the gate is closed, as in PyTorch)
+ * Tangent:         y' = gate open ? x' : +0
  */
 #include "layer_real.h"
 
@@ -32,7 +33,7 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     return bad ? LAYER_OWN : 0U;
 }
 
-/* y = gate open ? x : +0, whatever x is. */
+/* y = gate open ? x : +0, whatever x is: forward by imposed gates, and the tangent. */
 static unsigned forward_imposed(const layer_call *call, size_t part, size_t parts) {
     const size_t channels = (size_t)call->in.c, words = layer_gate_words(call->in.c);
     size_t begin, end;
@@ -74,6 +75,7 @@ const layer NAME(layer_relu) = {
     .saved_size = saved_size,
     .forward = forward,
     .forward_imposed = forward_imposed,
+    .tangent = forward_imposed,
     .backward = backward,
     .in_place = true,
 };

@@ -3,6 +3,7 @@
  *
  * Forward:         y[n,k,oy,ox] = x[n, k - P, oy*stride, ox*stride] where 0 <= k - P < C, else +0
  * Input gradient:  dx[n,c,iy,ix] = dy[n, c + P, iy/stride, ix/stride] where both divide, else +0
+ * Tangent:         as forward
  *
  * PyTorch: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, P, P)).
  */
@@ -62,5 +63,6 @@ const layer NAME(layer_shortcut_a) = {
     .inputs = 1,
     .infer_shape = infer_shape,
     .forward = forward,
+    .tangent = forward,
     .backward = backward,
 };

@@ -2,6 +2,7 @@
  *
  * Forward:         m = max over c of x[c];  e[c] = exp(x[c] - m);  y[c] = e[c] / sum over c of e[c]
  * Input gradient:  dx[c] = y[c] * (dy[c] - sum over c of dy[c] * y[c])
+ * Tangent:         y'[c] = y[c] * (x'[c] - sum over c of x'[c] * y[c])  (the Jacobian is symmetric)
  *
  * In double with cs_exp, sums ascending, rounded once.
  */
@@ -38,25 +39,33 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     return bad ? LAYER_OWN : 0U;
 }
 
-static unsigned backward(const layer_call *call, size_t part, size_t parts) {
+/* to = J from, with J the Jacobian at the output y. */
+static unsigned jacobian(const layer_call *call, const REAL *y, const REAL *from, REAL *to,
+                         bool add, size_t part, size_t parts) {
     const size_t channels = (size_t)call->in.c;
     size_t begin, end;
     bool bad = false;
     cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
     for (size_t pixel = begin; pixel < end; pixel++) {
-        const REAL *y = (const REAL *)call->output + pixel * channels;
-        const REAL *dy = (const REAL *)call->doutput + pixel * channels;
-        REAL *dx = (REAL *)call->dinput[0] + pixel * channels;
+        const REAL *p = y + pixel * channels, *v = from + pixel * channels;
         double sum = 0;
         for (size_t c = 0; c < channels; c++)
-            sum += (double)dy[c] * (double)y[c];
+            sum += (double)v[c] * (double)p[c];
         for (size_t c = 0; c < channels; c++) {
-            const REAL v = (REAL)((double)y[c] * ((double)dy[c] - sum));
-            bad |= NAME(not_finite)(v);
-            NAME(deliver)(&dx[c], v, call->add[0]);
+            const REAL result = (REAL)((double)p[c] * ((double)v[c] - sum));
+            bad |= NAME(not_finite)(result);
+            NAME(deliver)(&to[pixel * channels + c], result, add);
         }
     }
     return bad ? LAYER_OWN : 0U;
+}
+
+static unsigned backward(const layer_call *call, size_t part, size_t parts) {
+    return jacobian(call, call->output, call->doutput, call->dinput[0], call->add[0], part, parts);
+}
+
+static unsigned tangent(const layer_call *call, size_t part, size_t parts) {
+    return jacobian(call, call->value, call->input[0], call->output, false, part, parts);
 }
 
 const layer NAME(layer_softmax) = {
@@ -66,5 +75,6 @@ const layer NAME(layer_softmax) = {
     .scratch_size = scratch_size,
     .forward = forward,
     .backward = backward,
+    .tangent = tangent,
     .needs_output = true,
 };

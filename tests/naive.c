@@ -325,6 +325,43 @@ naive_tensor naive_backward(const built_node *node, const naive_tensor *const in
     return dx;
 }
 
+/* y' of a max pool: x' of the element that x lets win. */
+static naive_tensor max_pool_tangent(const built_node *node, const naive_tensor *const in[2],
+                                     const naive_tensor *u) {
+    naive_tensor y = naive_forward(node, in, false);
+    EACH(&y) {
+        const int64_t at[4] = {n_, c_, h_, w_};
+        int64_t winner[2];
+        pool_winner(&node->attributes, in[0], at, winner);
+        *naive_at(&y, n_, c_, h_, w_) = *naive_at(u, n_, c_, winner[0], winner[1]);
+    }
+    return y;
+}
+
+naive_tensor naive_tangent(const built_node *node, const naive_tensor *const in[2],
+                           const naive_tensor *const u[2], bool absolute) {
+    built_node linear = *node;
+    linear.bias = NULL;
+    if (is_op(node, "conv2d") || is_op(node, "linear"))
+        return naive_forward(&linear, u, absolute);
+    if (is_op(node, "max_pool2d"))
+        return max_pool_tangent(node, in, u[0]);
+    if (is_op(node, "batch_norm") || is_op(node, "relu") || is_op(node, "softmax"))
+        return naive_backward(node, in, 0, u[0], absolute); /* symmetric Jacobians */
+    return naive_forward(node, u, absolute);
+}
+
+naive_tensor naive_parameter_tangent(const built_node *node, const naive_tensor *x,
+                                     const float *weight, const float *bias, bool absolute) {
+    built_node moved = *node;
+    const naive_tensor *const in[2] = {x, NULL};
+    moved.weight = weight;
+    moved.bias = bias;
+    if (!is_op(node, "batch_norm"))
+        return naive_forward(&moved, in, absolute);
+    return norm_forward(&moved, x, absolute);
+}
+
 int64_t naive_terms(const built_node *node, const naive_tensor *in, bool backward) {
     const cs_node_attributes *a = &node->attributes;
     int64_t taps = a->kernel_size[0] * a->kernel_size[1];

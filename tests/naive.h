@@ -32,6 +32,13 @@ naive_tensor naive_forward(const built_node *node, const naive_tensor *const in[
 naive_tensor naive_backward(const built_node *node, const naive_tensor *const in[2], int which,
                             const naive_tensor *dy, bool absolute);
 
+/* The tangent of the output for tangents u of the inputs, and its part for tangents of weight and
+ * bias (gamma and beta) in PyTorch's layout, at the inputs' values. */
+naive_tensor naive_tangent(const built_node *node, const naive_tensor *const in[2],
+                           const naive_tensor *const u[2], bool absolute);
+naive_tensor naive_parameter_tangent(const built_node *node, const naive_tensor *x,
+                                     const float *weight, const float *bias, bool absolute);
+
 /* The number of terms that one result sums, at most: forward, and in the gradient. */
 int64_t naive_terms(const built_node *node, const naive_tensor *in, bool backward);
 
