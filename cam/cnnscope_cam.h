@@ -221,7 +221,7 @@ typedef struct cs_cam_options {
     const char *layer;    /* anything cs_model_find_node takes; NULL: the method's, cs_cam_layer */
     const char *variant;  /* NULL: the method's first */
     int64_t max_channels; /* scorecam: that many channels, of largest standard deviation; 0: all */
-    int64_t steps;        /* integrated-gradients: points on the path; 0: 50 */
+    int64_t steps;        /* integrated-gradients: points on the path, at most 10000; 0: 50 */
     int64_t batch;        /* scorecam, integrated-gradients: images a pass; 0: chosen */
     /* scorecam, integrated-gradients: called on the calling thread after each pass with the images
      * done and to do; true ends the work with CS_ERROR_INTERRUPTED. NULL: not called. */

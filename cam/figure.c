@@ -2,6 +2,7 @@
 #include "cam_internal.h"
 #include "canvas.h"
 #include "font.h"
+#include "panel.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,9 +10,6 @@
 
 /* All in pixels. */
 enum {
-    PANEL_LEAST = 336, /* longer side of a panel */
-    PANEL_MOST = 768,
-    NEAREST_FROM = 4, /* from this enlargement on pixels stay squares */
     MARGIN = 28,
     GAP = 28,
     HEADING = 22, /* sizes of text */
@@ -24,7 +22,7 @@ enum {
 };
 
 static const cs_color white = {255, 255, 255}, black = {17, 17, 17}, grey = {96, 96, 96},
-                      frame = {200, 200, 200}, alarm = {176, 32, 32};
+                      alarm = {176, 32, 32};
 
 typedef struct layout {
     int64_t panel_width, panel_height; /* of a picture */
@@ -36,42 +34,10 @@ typedef struct layout {
 
 static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* The size at which a picture is shown. */
-static void panel_size(const cs_image *image, int64_t *width, int64_t *height) {
-    int64_t longer = at_least(image->width, image->height), wanted = longer;
-    if (longer < PANEL_LEAST) {
-        int64_t factor = (PANEL_LEAST + longer - 1) / longer;
-        wanted = factor >= NEAREST_FROM ? factor * longer : PANEL_LEAST;
-    } else if (longer > PANEL_MOST) {
-        wanted = PANEL_MOST;
-    }
-    *width = at_least(1, (image->width * wanted + longer / 2) / longer);
-    *height = at_least(1, (image->height * wanted + longer / 2) / longer);
-}
-
-static cs_status enlarge_squares(const cs_image *image, int64_t width, int64_t height,
-                                 cs_image *out, cs_error *err) {
-    CS_TRY(cs_image_allocate(out, width, height, err));
-    for (int64_t y = 0; y < height; y++)
-        for (int64_t x = 0; x < width; x++) {
-            int64_t from = y * image->height / height * image->width + x * image->width / width;
-            memcpy(out->pixels + 3 * (y * width + x), image->pixels + 3 * from, 3);
-        }
-    return CS_OK;
-}
-
 static cs_status draw_panel(cs_image *canvas, const layout *l, int64_t left, const cs_image *image,
                             cs_error *err) {
-    cs_image shown = {0};
-    if (l->panel_width >= NEAREST_FROM * image->width)
-        CS_TRY(enlarge_squares(image, l->panel_width, l->panel_height, &shown, err));
-    else
-        CS_TRY(cs_resize_bicubic(image, l->panel_width, l->panel_height, &shown, err));
     int64_t x = left + (l->column - l->panel_width) / 2;
-    cs_canvas_fill(canvas, x - 1, l->top - 1, shown.width + 2, shown.height + 2, frame);
-    cs_canvas_paste(canvas, x, l->top, &shown);
-    cs_image_free(&shown);
-    return CS_OK;
+    return cs_panel_draw(canvas, x, l->top, image, l->panel_width, l->panel_height, err);
 }
 
 /* A heading and the line below it, above a panel; both are cut to `width`. */
@@ -101,15 +67,8 @@ static void class_line(const cs_figure *f, cs_font *font, bool predicted, const 
 }
 
 static void draw_bar(cs_image *canvas, cs_font *font, const layout *l, int64_t left) {
-    int64_t height = l->panel_height;
-    cs_canvas_fill(canvas, left - 1, l->top - 1, BAR_WIDTH + 2, height + 2, frame);
-    for (int64_t y = 0; y < height; y++) {
-        uint8_t rgb[3];
-        int64_t level = height > 1 ? (height - 1 - y) * 255 / (height - 1) : 255;
-        cs_colormap_jet((uint8_t)level, rgb);
-        cs_canvas_fill(canvas, left, l->top + y, BAR_WIDTH, 1, (cs_color){rgb[0], rgb[1], rgb[2]});
-    }
-    int64_t x = left + BAR_WIDTH + BAR_GAP;
+    cs_panel_bar(canvas, left, l->top, BAR_WIDTH, l->panel_height);
+    int64_t x = left + BAR_WIDTH + BAR_GAP, height = l->panel_height;
     int64_t high = l->top + DETAIL * 3 / 4, low = at_least(l->top + height, high + DETAIL);
     cs_text_draw(canvas, font, x, high, DETAIL, black, l->high);
     cs_text_draw(canvas, font, x, low, DETAIL, black, l->low);
@@ -140,8 +99,8 @@ static void draw_foot(cs_image *canvas, cs_font *font, const cs_figure *f, const
 
 static layout make_layout(const cs_figure *f, cs_font *font) {
     layout l = {.top = MARGIN + HEADING_LINE + DETAIL_LINE + 4};
-    panel_size(f->image, &l.panel_width, &l.panel_height);
-    l.column = at_least(l.panel_width, PANEL_LEAST);
+    cs_panel_size(f->image, &l.panel_width, &l.panel_height);
+    l.column = at_least(l.panel_width, CS_PANEL_LEAST);
     snprintf(l.low, sizeof l.low, "%.4g", f->cam->min);
     snprintf(l.high, sizeof l.high, "%.4g", f->cam->max);
     int64_t label =

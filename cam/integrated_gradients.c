@@ -22,7 +22,7 @@ enum { CAPTUM, PAPER, MIDPOINT };
 static const char *const variants[] = {"captum", "paper", "midpoint", NULL},
                          *const aliases[] = {"ig", "integratedgradients", NULL};
 
-enum { STEPS = 50, BATCH = 4, STEPS_LIMIT = 100000 };
+enum { STEPS = 50, BATCH = 4, STEPS_LIMIT = 10000 };
 
 /* cos by its power series, for 0 <= x <= pi: a start for Newton's steps, the same bits everywhere.
  */
@@ -35,22 +35,31 @@ static double cosine(double x) {
     return sum;
 }
 
+/* The Legendre polynomial of degree `count` at x, and its derivative. */
+static double legendre(int64_t count, double x, double *slope) {
+    double before = 1.0, p = x;
+    for (int64_t k = 2; k <= count; k++) {
+        double next = ((double)(2 * k - 1) * x * p - (double)(k - 1) * before) / (double)k;
+        before = p;
+        p = next;
+    }
+    *slope = (double)count * (x * p - before) / (x * x - 1.0);
+    return p;
+}
+
+/* Newton's steps from the usual first guess, for the lower half; the upper one mirrors it. */
 void cs_gauss_legendre(int64_t count, double *nodes, double *weights) {
-    for (int64_t i = 0; i < count; i++) {
-        double x = -cosine(3.14159265358979323846 * ((double)i + 0.75) / ((double)count + 0.5));
-        double slope = 1.0;
-        for (int step = 0; step < 8; step++) {
-            double before = 1.0, p = x;
-            for (int64_t k = 2; k <= count; k++) {
-                double next = ((double)(2 * k - 1) * x * p - (double)(k - 1) * before) / (double)k;
-                before = p;
-                p = next;
-            }
-            slope = (double)count * (x * p - before) / (x * x - 1.0);
-            x -= p / slope;
+    const double pi = 3.14159265358979323846;
+    for (int64_t i = 0; i <= count - 1 - i; i++) {
+        double x = -cosine(pi * ((double)i + 0.75) / ((double)count + 0.5)), slope = 1.0;
+        for (int step = 0; step < 5; step++) {
+            double value = legendre(count, x, &slope);
+            x -= value / slope;
         }
+        legendre(count, x, &slope);
         nodes[i] = 0.5 + 0.5 * x;
-        weights[i] = 1.0 / ((1.0 - x * x) * slope * slope);
+        nodes[count - 1 - i] = 0.5 - 0.5 * x;
+        weights[i] = weights[count - 1 - i] = 1.0 / ((1.0 - x * x) * slope * slope);
     }
 }
 
@@ -104,7 +113,7 @@ static cs_status make_path(const cs_cam_call *call, path *p, cs_error *err) {
     p->weights = p->nodes + p->steps;
     fill_path(call->variant, p->steps, p->nodes, p->weights);
     CS_TRY(cs_tensor_allocate(&p->points, x->dtype, p->batch, x->c, x->h, x->w, err));
-    CS_TRY(cs_run_create_like(call->run, p->batch, &p->worker, err));
+    CS_TRY(cs_run_create_like(call->run, p->batch, NULL, &p->worker, err));
     CS_TRY(cs_run_keep_gradient(p->worker, input, err));
     return cs_run_prepare(p->worker, err);
 }

@@ -320,7 +320,7 @@ static cs_status make_scoring(const cs_cam_call *call, scoring *s, cs_error *err
     if (s->batch > s->pass_count)
         s->batch = s->pass_count ? s->pass_count : 1;
     CS_TRY(cs_tensor_allocate(&s->masked, x->dtype, s->batch, x->c, x->h, x->w, err));
-    CS_TRY(cs_run_create_like(call->run, s->batch, &s->worker, err));
+    CS_TRY(cs_run_create_like(call->run, s->batch, NULL, &s->worker, err));
     return cs_run_prepare(s->worker, err);
 }
 

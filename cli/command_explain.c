@@ -32,7 +32,7 @@ static const cli_option options[] = {
     {"max-channels", 0, CLI_INTEGER, AT(max_channels), "N",
      "scorecam: only the N channels of largest standard deviation", 1, 1 << 20},
     {"steps", 0, CLI_INTEGER, AT(steps), "N", "integrated-gradients: points on the path (50)", 1,
-     100000},
+     10000},
     {"batch", 0, CLI_INTEGER, AT(batch), "N",
      "scorecam, integrated-gradients: images a pass; changes no result", 1, 4096},
     {"signed", 0, CLI_FLAG, AT(write_signed), NULL, "write -signed.npy, the map before the ReLU", 0,

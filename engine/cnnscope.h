@@ -220,9 +220,11 @@ typedef struct cs_run cs_run;
 cs_status cs_run_create(cs_model *model, const cs_run_options *options, cs_run **run,
                         cs_error *err);
 
-/* Another run as `run` was created (model, type, engine, instruction set, threads, parameters,
- * input size), told nothing, for batches of up to max_batch images. Errors: as cs_run_create. */
-cs_status cs_run_create_like(const cs_run *run, int64_t max_batch, cs_run **out, cs_error *err);
+/* Another run as `run` was created (model, type, engine, instruction set, threads, input size),
+ * told nothing, for batches of up to max_batch images, with other parameters or, for NULL, with the
+ * same. Errors: as cs_run_create. */
+cs_status cs_run_create_like(const cs_run *run, int64_t max_batch, cs_params *params, cs_run **out,
+                             cs_error *err);
 
 /* Accepts NULL. */
 void cs_run_free(cs_run *run);

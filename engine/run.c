@@ -76,9 +76,12 @@ cs_status cs_run_create(cs_model *model, const cs_run_options *options, cs_run *
     return CS_OK;
 }
 
-cs_status cs_run_create_like(const cs_run *run, int64_t max_batch, cs_run **out, cs_error *err) {
+cs_status cs_run_create_like(const cs_run *run, int64_t max_batch, cs_params *params, cs_run **out,
+                             cs_error *err) {
     cs_run_options options = run->options;
     options.max_batch = max_batch;
+    if (params)
+        options.params = params;
     return cs_run_create(run->model, &options, out, err);
 }
 

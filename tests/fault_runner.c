@@ -26,6 +26,18 @@ const fault_command fault_commands[] = {
     {"predict-no-mmap", "predict in/net.json in/picture.png --json --no-mmap --threads 1", "",
      false},
     {"explain", "explain in/net.json in/picture.png --threads 1 -o made/out", "out", false},
+    {"explain-scorecam",
+     "explain in/net.json in/picture.png --method scorecam --max-channels 9 --threads 1 -o "
+     "made/out",
+     "out", false},
+    {"explain-steps",
+     "explain in/net.json in/picture.png --method integrated-gradients --steps 5 --threads 1 -o "
+     "made/out",
+     "out", false},
+    {"compare",
+     "compare in/net.json in/picture.png --methods gradcam++,scorecam --max-channels 4 "
+     "--curve-steps 3 --sanity --masks in/picture.png --threads 1 --quiet -o made/out",
+     "out", false},
     {"dump", "dump in/net.json in/picture.png --grad --threads 1 -o made/out", "out", false},
 };
 const int fault_command_count = sizeof fault_commands / sizeof fault_commands[0];

@@ -85,7 +85,7 @@ static void naive_scorecam(cam_fixture *f, const char *variant, int64_t c, doubl
     cs_tensor a, x, logits;
     cs_run *run = NULL;
     double scores[64], weights[64], sum = 0, p[16];
-    REQUIRE_OK(cs_run_create_like(f->run, 1, &run, &err), err);
+    REQUIRE_OK(cs_run_create_like(f->run, 1, NULL, &run, &err), err);
     REQUIRE_OK(cs_run_prepare(run, &err), err);
     REQUIRE_OK(cs_run_activation(f->run, f->layer, &a, &err), err);
     const bool authors = strcmp(variant, "authors") == 0;

@@ -21,7 +21,8 @@ static const fault_command *command_named(const char *name) {
     return NULL;
 }
 
-static const char *const writers[] = {"convert", "convert-force", "init", "explain", "dump"};
+static const char *const writers[] = {"convert",          "convert-force", "init", "explain",
+                                      "explain-scorecam", "compare",       "dump"};
 #define WRITER_COUNT ((int)(sizeof writers / sizeof writers[0]))
 
 /* Sends a signal at calls of a class: `sample` of them, or all (of the allocations, each tenth). */
@@ -201,6 +202,7 @@ START_TEST(test_disk_full) {
         {"convert", "convert in/tiny.pth -o small/model"},
         {"init", "init --arch resnet:block=basic,layers=1,width=8 --classes 2 -o small/model"},
         {"explain", "explain in/net.json in/picture.png -o small/out"},
+        {"compare", "compare in/net.json in/picture.png --methods gradcam -q -o small/out"},
         {"dump", "dump in/net.json in/picture.png --grad -o small/out"},
     };
     fault_setup();
@@ -295,7 +297,7 @@ Suite *suite_interruptions(void) {
     tcase_add_loop_test(tests, test_signals_at_random_moments, 0, 2);
     tcase_add_loop_test(tests, test_file_changes_while_it_is_read, 0, CHANGE_COUNT);
     tcase_add_loop_test(tests, test_mapped_file_becomes_shorter, 0, 2);
-    tcase_add_loop_test(tests, test_disk_full, 0, 4);
+    tcase_add_loop_test(tests, test_disk_full, 0, 5);
     tcase_add_test(tests, test_file_size_limit);
     tcase_add_loop_test(tests, test_stdout_takes_nothing, 0, TALKER_COUNT);
     suite_add_tcase(suite, tests);

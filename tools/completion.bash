@@ -11,11 +11,15 @@ _cnnscope() {
     --engine) words="direct gemm" ;;
     --dtype) words="f32 f64" ;;
     --isa) words="auto portable-nofma portable avx512" ;;
-    --method) words="gradcam" ;;
+    --method | --methods)
+        words="gradcam gradcam++ scorecam hirescam xgradcam layercam gradient input-x-gradient integrated-gradients"
+        ;;
+    --variant) words="paper authors pgc torchcam monai captum midpoint sum-abs sum" ;;
+    --fill) words="mean blur" ;;
     --target) words="logit prob neg-logit margin:" ;;
     --class | -c) [[ $command == explain ]] && words="argmax all topk:" || words="argmax" ;;
     --arch) words="resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d wide_resnet50_2 resnet20_cifar" ;;
-    --output | -o | --font)
+    --output | -o | --font | --masks)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
