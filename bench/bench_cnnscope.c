@@ -1,117 +1,53 @@
-/* bench_cnnscope.c - times cnnscope's forward pass and input gradient, prints JSON lines.
+/* bench_cnnscope.c - times cnnscope's passes, prints JSON lines.
  *
- *   bench_cnnscope peak [--threads N]
+ *   bench_cnnscope peak [--threads N] [--isa NAME] [--serve]
  *   bench_cnnscope MODEL.json INPUT.npy [--threads N] [--isa NAME] [--engine gemm] [--dtype f64]
- *                  [--gradient] [--rounds N] [--layers] [--serve]
+ *                  [--work forward|gradient|gradcam] [--rounds N] [--layers] [--serve]
  *
- * "peak" measures the fastest fused multiply-adds of this machine. --layers adds a line a step.
- * --serve answers each line on stdin with one round's seconds: bench/compare.py drives it in turn
- * with the peers, A B C A B C.
+ * "peak" measures the fastest fused multiply-adds of this machine. `gradient` is forward and input
+ * gradient of logit 0, `gradcam` forward and the map of the predicted class at the last stage.
+ * --layers adds a line a step. --serve prints the logits, then answers each line on stdin with one
+ * round's seconds: bench/ours.py drives it in turn with the peers, A B C A B C.
  */
-#include "cnnscope.h"
+#include "bench.h"
+#include "cnnscope_cam.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-#define THREADS_LIMIT 256
+typedef enum bench_work { WORK_FORWARD, WORK_GRADIENT, WORK_GRADCAM } bench_work;
+static const char *const work_names[] = {"forward", "gradient", "gradcam"};
 
 typedef struct bench {
     const char *model_path, *input_path;
     cs_run_options options;
     int rounds;
-    bool gradient, layers, serve;
+    bench_work work;
+    bool layers, serve;
     cs_model *model;
     cs_run *run;
     cs_tensor input, seed;
+    cs_cam_options what;
 } bench;
-
-/* ------------------------------------------------------------------ the machine's peak --- */
-
-#if defined(__x86_64__)
-#define PEAK_LOOPS 4000000
-
-/* 16 independent chains hide the latency of four cycles; the sum is returned so that none is left
- * out. Counts two operations an element. */
-__attribute__((target("avx512f"))) static float peak_avx512(void) {
-    __m512 sum[16];
-    const __m512 a = _mm512_set1_ps(1.0F), b = _mm512_set1_ps(1e-9F);
-    for (int j = 0; j < 16; j++)
-        sum[j] = _mm512_set1_ps((float)j);
-    for (int i = 0; i < PEAK_LOOPS; i++)
-#pragma GCC unroll 16
-        for (int j = 0; j < 16; j++)
-            sum[j] = _mm512_fmadd_ps(sum[j], a, b);
-    float total = 0;
-    for (int j = 0; j < 16; j++)
-        total += _mm512_reduce_add_ps(sum[j]);
-    return total;
-}
-
-__attribute__((target("avx2,fma"))) static float peak_avx2(void) {
-    __m256 sum[12];
-    const __m256 a = _mm256_set1_ps(1.0F), b = _mm256_set1_ps(1e-9F);
-    for (int j = 0; j < 12; j++)
-        sum[j] = _mm256_set1_ps((float)j);
-    for (int i = 0; i < PEAK_LOOPS; i++)
-#pragma GCC unroll 12
-        for (int j = 0; j < 12; j++)
-            sum[j] = _mm256_fmadd_ps(sum[j], a, b);
-    float total = 0, lanes[8];
-    for (int j = 0; j < 12; j++) {
-        _mm256_storeu_ps(lanes, sum[j]);
-        total += lanes[0];
-    }
-    return total;
-}
-
-static void *peak_thread(void *sink) {
-    *(float *)sink = cs_isa_available(CS_ISA_AVX512) ? peak_avx512() : peak_avx2();
-    return NULL;
-}
-
-static int print_peak(int threads) {
-    pthread_t thread[THREADS_LIMIT];
-    float sink[THREADS_LIMIT];
-    const bool wide = cs_isa_available(CS_ISA_AVX512);
-    const double flops = (double)PEAK_LOOPS * (wide ? 16 * 16 : 12 * 8) * 2 * threads;
-    double best = HUGE_VAL;
-    if (!cs_isa_available(CS_ISA_PORTABLE))
-        return fprintf(stderr, "bench: this CPU has no FMA\n"), 1;
-    for (int round = 0; round < 10; round++) {
-        const double begin = cs_seconds();
-        for (int i = 0; i < threads; i++)
-            if (pthread_create(&thread[i], NULL, peak_thread, &sink[i]) != 0)
-                return fprintf(stderr, "bench: cannot start a thread\n"), 1;
-        for (int i = 0; i < threads; i++)
-            pthread_join(thread[i], NULL);
-        const double took = cs_seconds() - begin;
-        best = took < best ? took : best;
-    }
-    printf("{\"peak_gflops\": %.1f, \"threads\": %d, \"isa\": \"%s\"}\n", flops / best * 1e-9,
-           threads, wide ? "avx512" : "avx2");
-    return 0;
-}
-#else
-static int print_peak(int threads) {
-    (void)threads;
-    return fprintf(stderr, "bench: the peak is measured on x86-64 only\n"), 1;
-}
-#endif
 
 /* ------------------------------------------------------------------ rounds --------------- */
 
+/* Seconds of one round, or -1. */
 static double one_round(bench *b, cs_error *err) {
     const double begin = cs_seconds();
-    if (cs_run_forward(b->run, &b->input, err) != CS_OK ||
-        (b->gradient && cs_run_backward(b->run, &b->seed, err) != CS_OK))
+    if (cs_run_forward(b->run, &b->input, err) != CS_OK)
         return -1;
+    if (b->work == WORK_GRADIENT && cs_run_backward(b->run, &b->seed, err) != CS_OK)
+        return -1;
+    if (b->work == WORK_GRADCAM) {
+        const int64_t classes[1] = {CS_CLASS_ARGMAX};
+        cs_cam cam = {0};
+        if (cs_cam_compute(b->run, b->model, &b->what, classes, &cam, err) != CS_OK)
+            return -1;
+        cs_cam_free(&cam);
+    }
     return cs_seconds() - begin;
 }
 
@@ -180,9 +116,9 @@ static int print_rounds(bench *b, cs_error *err) {
     printf("{\"engine\": \"cnnscope\", \"work\": \"%s\", \"isa\": \"%s\", \"threads\": %d, "
            "\"batch\": %lld, \"rounds\": %d, \"best_ms\": %.3f, \"median_ms\": %.3f, "
            "\"forward_gflop\": %.4f, \"arena_bytes\": %zu, \"packed_bytes\": %zu}\n",
-           b->gradient ? "forward + input gradient" : "forward", cs_isa_name(cs_run_isa(b->run)),
-           cs_run_threads(b->run), (long long)b->input.n, b->rounds, took[0] * 1e3,
-           took[b->rounds / 2] * 1e3, all_flops(b) * 1e-9, cs_run_memory_used(b->run).arena,
+           work_names[b->work], cs_isa_name(cs_run_isa(b->run)), cs_run_threads(b->run),
+           (long long)b->input.n, b->rounds, took[0] * 1e3, took[b->rounds / 2] * 1e3,
+           all_flops(b) * 1e-9, cs_run_memory_used(b->run).arena,
            cs_run_memory_used(b->run).packed);
     free(took);
     return 0;
@@ -214,8 +150,12 @@ static cs_status open_bench(bench *b, cs_error *err) {
     b->options.height = b->input.h;
     b->options.width = b->input.w;
     CS_TRY(cs_run_create(b->model, &b->options, &b->run, err));
-    if (b->gradient)
+    if (b->work == WORK_GRADIENT)
         CS_TRY(cs_run_keep_gradient(b->run, "input", err));
+    if (b->work == WORK_GRADCAM) {
+        CS_CHECK(b->input.n == 1, CS_ERROR_ARGUMENT, "gradcam is timed on one image at a time");
+        CS_TRY(cs_cam_watch(b->run, b->model, &b->what, err));
+    }
     CS_TRY(cs_tensor_allocate(&b->seed, CS_F32, b->input.n, cs_model_class_count(b->model), 1, 1,
                               err));
     for (int64_t n = 0; n < b->input.n; n++)
@@ -226,12 +166,14 @@ static cs_status open_bench(bench *b, cs_error *err) {
 /* Reads one option and its value; returns how many words it took, 0 for an unknown one. */
 static int read_option(bench *b, char **word, int left, cs_error *err) {
     const char *value = left > 1 ? word[1] : "";
-    if (strcmp(word[0], "--gradient") == 0)
-        return b->gradient = true, 1;
     if (strcmp(word[0], "--layers") == 0)
         return b->layers = true, 1;
     if (strcmp(word[0], "--serve") == 0)
         return b->serve = true, 1;
+    if (strcmp(word[0], "--work") == 0)
+        for (int i = 0; i < 3; i++)
+            if (strcmp(value, work_names[i]) == 0)
+                return b->work = (bench_work)i, 2;
     if (strcmp(word[0], "--threads") == 0)
         return b->options.threads = atoi(value), 2;
     if (strcmp(word[0], "--rounds") == 0)
@@ -246,15 +188,14 @@ static int read_option(bench *b, char **word, int left, cs_error *err) {
 }
 
 int main(int argc, char **argv) {
-    bench b = {.options = CS_RUN_OPTIONS_DEFAULT, .rounds = 30};
+    bench b = {.options = CS_RUN_OPTIONS_DEFAULT, .rounds = 30, .what = CS_CAM_OPTIONS_DEFAULT};
     cs_error err = {.text = "usage: see the head of bench/bench_cnnscope.c"};
     const bool peak = argc > 1 && strcmp(argv[1], "peak") == 0;
     int result = 1, took = 1;
     for (int i = peak ? 2 : 3; i < argc && took > 0; i += took)
         took = read_option(&b, argv + i, argc - i, &err);
     if (peak && took > 0)
-        return print_peak(
-            b.options.threads > 0 && b.options.threads < THREADS_LIMIT ? b.options.threads : 1);
+        return bench_peak(b.options.threads > 0 ? b.options.threads : 1, b.options.isa, b.serve);
     if (argc > 2 && took > 0) {
         b.model_path = argv[1];
         b.input_path = argv[2];

@@ -1,5 +1,6 @@
 /* command_info.c - cnnscope info: what a model is made of. */
 #include "common.h"
+#include "memory_plan.h"
 #include "model_counts.h"
 
 #include <inttypes.h>
@@ -8,6 +9,8 @@
 typedef struct info_settings {
     cli_common common;
     bool layers, memory;
+    int64_t batch;
+    const char *size, *work;
 } info_settings;
 
 #define AT(field) offsetof(info_settings, field)
@@ -15,7 +18,12 @@ static const cli_option options[] = {
     {"layers", 'l', CLI_FLAG, AT(layers), NULL, "every node: operation, output, parameters, FLOPs",
      0, 0},
     {"memory", 0, CLI_FLAG, AT(memory), NULL,
-     "the memory that predict and explain take for one image", 0, 0},
+     "a run's plan: its steps and what each computes, and every block of memory", 0, 0},
+    {"for", 0, CLI_TEXT, AT(work), "WORK",
+     "--memory: predict, explain (default: Grad-CAM at the last stage) or gradient (the input's)",
+     0, 0},
+    {"batch", 0, CLI_INTEGER, AT(batch), "N", "--memory: for so many images (1)", 1, 65536},
+    {"size", 0, CLI_TEXT, AT(size), "N|WxH", "--memory: for such an input (the model's)", 0, 0},
 };
 
 static int info_run(int argc, char **argv);
@@ -23,13 +31,13 @@ static int info_run(int argc, char **argv);
 const cli_command cli_command_info = {
     .name = "info",
     .summary = "show a model's layers, shapes, parameters and FLOPs",
-    .usage = "MODEL.json [--layers] [--memory] [--json]",
+    .usage = "MODEL.json [--layers] [--memory [--for WORK] [--batch N] [--size N|WxH]] [--json]",
     .details = "FLOPs are those of one forward pass for one image: multiply and add count as two,\n"
                "comparisons and copies as none. Any node or module name of --layers can be given\n"
                "to explain --layer and dump --nodes.\n",
     .examples = "  cnnscope info best_model.json\n"
                 "  cnnscope info best_model.json --layers\n"
-                "  cnnscope info best_model.json --memory --dtype f64\n",
+                "  cnnscope info best_model.json --memory --for gradient --batch 8 --dtype f64\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .common = CLI_THREADS | CLI_ENGINE | CLI_DTYPE | CLI_ISA | CLI_NO_MMAP | CLI_QUIET | CLI_JSON,
@@ -37,25 +45,6 @@ const cli_command cli_command_info = {
     .most_arguments = 1,
     .run = info_run,
 };
-
-/* What runs of one image hold: without and with Grad-CAM at the default layer. */
-typedef struct memory_use {
-    cs_run_memory predict, explain;
-} memory_use;
-
-static cs_status measure(cs_model *model, const cs_run_options *how, const char *layer,
-                         cs_run_memory *memory, cs_error *err) {
-    cs_run *run = NULL;
-    cs_status status = cs_run_create(model, how, &run, err);
-    if (status == CS_OK && layer)
-        status = cs_run_keep(run, layer, err);
-    if (status == CS_OK)
-        status = cs_run_prepare(run, err);
-    if (status == CS_OK)
-        *memory = cs_run_memory_used(run);
-    cs_run_free(run);
-    return status;
-}
 
 static void print_text(const cs_model *model, const model_counts *counts) {
     char shown[VISIBLE_SIZE];
@@ -103,20 +92,8 @@ static void print_layers(const cs_model *model, const model_counts *counts) {
            counts->flops);
 }
 
-static void report_memory(json_writer *json, const char *key, cs_run_memory memory) {
-    put_object(json, key);
-    put_integer(json, "arena_bytes", (int64_t)memory.arena);
-    put_integer(json, "packed_bytes", (int64_t)memory.packed);
-    put_close(json);
-}
-
-static void print_memory(const char *what, cs_run_memory memory) {
-    printf("memory         %s: %.1f MB for tensors, %.1f MB for packed weights\n", what,
-           (double)memory.arena / 1e6, (double)memory.packed / 1e6);
-}
-
 static cs_status print_json(const cs_model *model, const model_counts *counts, bool layers,
-                            const memory_use *memory, cs_error *err) {
+                            const cs_run *run, const memory_question *question, cs_error *err) {
     const cs_preprocess *p = cs_model_preprocess(model);
     int64_t golden = 0;
     json_writer w = {.file = stdout, .pretty = true}, *json = &w;
@@ -149,10 +126,8 @@ static cs_status print_json(const cs_model *model, const model_counts *counts, b
     put_boolean(json, "golden", cs_model_golden(model, &golden) != NULL);
     put_text(json, "binary_sha256", cs_model_binary_sha256(model));
     put_text(json, "manifest_sha256", cs_model_manifest_sha256(model));
-    if (memory) {
-        report_memory(json, "memory_predict", memory->predict);
-        report_memory(json, "memory_explain", memory->explain);
-    }
+    if (run)
+        memory_plan_report(json, run, question);
     if (layers)
         model_counts_report(json, model, counts);
     put_close(json);
@@ -161,38 +136,37 @@ static cs_status print_json(const cs_model *model, const model_counts *counts, b
 
 static cs_status info(const char *path, const info_settings *settings, cs_error *err) {
     cs_model *model = NULL;
+    cs_run *run = NULL;
     cs_run_options how;
-    memory_use memory = {0};
+    memory_question question = {.batch = settings->batch};
     model_counts counts = {0};
     cs_status status = read_run_options(&settings->common, &how, err);
+    if (status == CS_OK)
+        status = memory_question_parse(&question, settings->work, settings->size, err);
     if (status == CS_OK)
         status = open_model(&settings->common, path, &model, err);
     if (status == CS_OK)
         status = model_counts_make(&counts, model, err);
     if (status == CS_OK && settings->memory)
-        status = measure(model, &how, NULL, &memory.predict, err);
-    if (status == CS_OK && settings->memory)
-        status = measure(model, &how, cs_model_default_layer(model), &memory.explain, err);
+        status = memory_plan_make(model, how, &question, &run, err);
     if (status == CS_OK && settings->common.json) {
-        status =
-            print_json(model, &counts, settings->layers, settings->memory ? &memory : NULL, err);
+        status = print_json(model, &counts, settings->layers, run, &question, err);
     } else if (status == CS_OK) {
         print_text(model, &counts);
-        if (settings->memory) {
-            print_memory("predict", memory.predict);
-            print_memory("explain", memory.explain);
-        }
+        if (settings->memory)
+            memory_plan_print(run, &question);
         if (settings->layers)
             print_layers(model, &counts);
         status = flush_stdout(err);
     }
+    cs_run_free(run);
     model_counts_free(&counts);
     cs_model_free(model);
     return status;
 }
 
 static int info_run(int argc, char **argv) {
-    info_settings settings = {0};
+    info_settings settings = {.batch = 1, .work = "explain"};
     cli_arguments arguments;
     int code = cli_parse(&cli_command_info, argc, argv, &settings, &arguments);
     if (code != CLI_GO_ON)

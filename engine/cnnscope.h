@@ -24,6 +24,7 @@
 #define CNNSCOPE_H
 
 #include "cnnscope_support.h"
+#include "cnnscope_plan.h"
 #include "cnnscope_types.h"
 
 #ifdef __cplusplus
@@ -317,24 +318,6 @@ cs_status cs_run_status(const cs_run *run, const char **where);
  * more: other engines may choose other winners there. (A tie at zero behind a ReLU carries no
  * gradient.) Counted when a gradient through the pool was asked for. */
 int64_t cs_run_pool_ties(const cs_run *run);
-
-/* What the run holds, in bytes: its one allocation, and the panels packed for it. */
-typedef struct cs_run_memory {
-    size_t arena;
-    size_t packed;
-} cs_run_memory;
-cs_run_memory cs_run_memory_used(const cs_run *run);
-
-/* A step of the plan: a node and those behind it that are computed with it, and how long it took in
- * the last forward. Names live as long as the model. The index must be in range; valid while the
- * run is prepared. */
-typedef struct cs_step_info {
-    const char *first, *last;
-    int first_node, last_node;
-    double seconds;
-} cs_step_info;
-int cs_run_step_count(const cs_run *run);
-cs_step_info cs_run_step(const cs_run *run, int index);
 
 /* The number of threads and the instruction set in use. */
 int cs_run_threads(const cs_run *run);

@@ -78,7 +78,7 @@ typedef struct block_list {
 } block_list;
 
 static void add_block(block_list *list, size_t *target, size_t size, int32_t begin, int32_t end) {
-    list->blocks[list->count] = (plan_block){cs_align64(size), 0, begin, end};
+    list->blocks[list->count] = (plan_block){cs_align64(size), 0, begin, end, CS_MEMORY_HOOK, -1};
     list->target[list->count++] = target;
 }
 
@@ -210,6 +210,37 @@ static size_t most_scratch(const planner *p) {
     return cs_align64(most);
 }
 
+/* Says of every block what it is for, by where its offset was to be told. */
+static void describe_blocks(const planner *p, const block_list *list) {
+    const run_plan *plan = p->plan;
+    const size_t nodes = (size_t)p->model->node_count, slots = (size_t)p->groups.slots;
+    const struct {
+        const size_t *first;
+        size_t count;
+        cs_memory_kind kind;
+    } tables[] = {
+        {plan->value, nodes, CS_MEMORY_VALUE},
+        {plan->output, nodes, CS_MEMORY_VALUE},
+        {plan->saved, nodes, CS_MEMORY_GATES},
+        {plan->gradient, slots, CS_MEMORY_GRADIENT},
+        {plan->parameter, (size_t)p->model->tensor_count, CS_MEMORY_PARAMETER_GRADIENT},
+        {&plan->zeros, 1, CS_MEMORY_ZEROS},
+        {&plan->scratch, 1, CS_MEMORY_SCRATCH},
+    };
+    for (size_t i = 0; i < list->count; i++)
+        for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+            const uintptr_t at = (uintptr_t)list->target[i], first = (uintptr_t)tables[t].first;
+            if (at < first || at >= first + tables[t].count * sizeof(size_t))
+                continue;
+            plan_block *block = &list->blocks[i];
+            const int index = (int)((at - first) / sizeof(size_t));
+            block->kind = tables[t].kind;
+            block->node = block->kind == CS_MEMORY_GRADIENT ? p->slot_tensor[index]
+                          : tables[t].count > 1             ? index
+                                                            : -1;
+        }
+}
+
 static cs_status place_all(planner *p, block_list *list, cs_error *err) {
     run_plan *plan = p->plan;
     const int count = p->model->node_count;
@@ -233,6 +264,7 @@ static cs_status place_all(planner *p, block_list *list, cs_error *err) {
     CS_TRY(memory_place(list->blocks, list->count, &plan->total, err));
     for (size_t i = 0; i < list->count; i++)
         *list->target[i] = list->blocks[i].offset;
+    describe_blocks(p, list);
     for (int i = 0; i < count; i++)
         if (plan->output[i] == PLAN_NOWHERE)
             plan->output[i] = plan->value[i];
@@ -299,7 +331,8 @@ cs_status plan_create(const plan_request *request, run_plan *result, cs_error *e
     free(p.consumers);
     free(p.absorbed);
     free(p.last_read);
-    free(list.blocks);
+    result->blocks = list.blocks;
+    result->block_count = (int)list.count;
     free(list.target);
     if (status != CS_OK)
         plan_free(result);
@@ -311,5 +344,6 @@ void plan_free(run_plan *plan) {
     free(plan->backward);
     free(plan->value);
     free(plan->parameter);
+    free(plan->blocks);
     memset(plan, 0, sizeof *plan);
 }

@@ -52,6 +52,8 @@ typedef struct plan_backward {
 typedef struct plan_block {
     size_t size, offset;
     int32_t begin, end; /* both inclusive */
+    cs_memory_kind kind;
+    int node; /* whose value or gradient it is; a parameter's gradient: the tensor; else -1 */
 } plan_block;
 
 /* What the plan is made for. */
@@ -85,6 +87,8 @@ typedef struct run_plan {
     size_t zeros, zeros_size;
     size_t scratch, scratch_stride; /* one stride a thread */
     size_t total;
+    plan_block *blocks; /* all of the above */
+    int block_count;
 } run_plan;
 
 /* The layer that computes a node. */

@@ -305,17 +305,5 @@ int64_t cs_run_pool_ties(const cs_run *run) {
     return ties;
 }
 
-cs_run_memory cs_run_memory_used(const cs_run *run) {
-    return (cs_run_memory){run->arena_size, params_packed_bytes(run->params)};
-}
-
-int cs_run_step_count(const cs_run *run) { return run->plan.step_count; }
-
-cs_step_info cs_run_step(const cs_run *run, int index) {
-    const plan_step *step = &run->plan.steps[index];
-    return (cs_step_info){run->model->nodes[step->first].name, run->model->nodes[step->last].name,
-                          step->first, step->last, step->seconds};
-}
-
 int cs_run_threads(const cs_run *run) { return pool_threads(run->pool); }
 cs_isa cs_run_isa(const cs_run *run) { return run->isa; }

@@ -89,8 +89,12 @@ cs_status tangents_prepare(cs_run *run, cs_error *err) {
     for (int i = 0; i < count; i++) {
         const cs_shape s = run->shapes[i];
         blocks[i] = (plan_block){
-            cs_align64((size_t)(run->max_batch * s.c * s.h * s.w) * cs_dtype_size(run->dtype)), 0,
-            i, t->keep[i] ? PLAN_END : i};
+            cs_align64((size_t)(run->max_batch * s.c * s.h * s.w) * cs_dtype_size(run->dtype)),
+            0,
+            i,
+            t->keep[i] ? PLAN_END : i,
+            CS_MEMORY_VALUE,
+            i};
         for (int k = 0; k < run->model->nodes[i].inputs; k++) {
             plan_block *input = &blocks[run->model->nodes[i].input[k]];
             input->end = input->end > i ? input->end : i;

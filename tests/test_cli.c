@@ -128,7 +128,7 @@ START_TEST(test_info) {
     require_code(result, 0);
     require_text(result.out, "layer4.0.relu_1");
     require_text(result.out, "default layer  layer4");
-    require_text(result.out, "memory         explain");
+    require_text(result.out, "memory         for explain");
     result = cli_run("info " EXAMPLE_MODEL " --layers --memory --json");
     require_code(result, 0);
     cli_require_json(result.out, "info --json");
