@@ -73,7 +73,7 @@ TESTS       := $(BUILD)/cnnscope-tests
 EXAMPLES    := $(patsubst %.c,$(BUILD)/%,$(SRC_examples))
 
 FMA_FLAGS    = $(if $(filter x86_64,$(ARCH)),-mavx2 -mfma,)
-AVX512_FLAGS = $(if $(filter x86_64,$(ARCH)),-mavx512f -mfma,)
+AVX512_FLAGS = $(if $(filter x86_64,$(ARCH)),-mavx512f -mfma -mbmi,)
 
 help: ## this list
 	@echo "cnnscope: make TARGET"

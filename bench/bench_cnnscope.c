@@ -180,6 +180,8 @@ static int read_option(bench *b, char **word, int left, cs_error *err) {
         return b->rounds = atoi(value) > 0 ? atoi(value) : 1, 2;
     if (strcmp(word[0], "--isa") == 0)
         return cs_isa_parse(value, &b->options.isa, err) == CS_OK ? 2 : 0;
+    if (strcmp(word[0], "--kernel") == 0)
+        return cs_kernel_parse(value, &b->options.kernel, err) == CS_OK ? 2 : 0;
     if (strcmp(word[0], "--engine") == 0 && strcmp(value, "gemm") == 0)
         return b->options.engine = CS_ENGINE_GEMM, 2;
     if (strcmp(word[0], "--dtype") == 0 && strcmp(value, "f64") == 0)

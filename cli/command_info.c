@@ -40,7 +40,8 @@ const cli_command cli_command_info = {
                 "  cnnscope info best_model.json --memory --for gradient --batch 8 --dtype f64\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
-    .common = CLI_THREADS | CLI_ENGINE | CLI_DTYPE | CLI_ISA | CLI_NO_MMAP | CLI_QUIET | CLI_JSON,
+    .common = CLI_THREADS | CLI_ENGINE | CLI_DTYPE | CLI_ISA | CLI_KERNEL | CLI_NO_MMAP |
+              CLI_QUIET | CLI_JSON,
     .least_arguments = 1,
     .most_arguments = 1,
     .run = info_run,

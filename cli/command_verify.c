@@ -25,7 +25,7 @@ const cli_command cli_command_verify = {
                 "  cnnscope verify best_model.json --isa portable-nofma --threads 1\n",
     .options = NULL,
     .option_count = 0,
-    .common = CLI_THREADS | CLI_ISA | CLI_NO_MMAP | CLI_QUIET | CLI_JSON | CLI_TIMINGS,
+    .common = CLI_THREADS | CLI_ISA | CLI_KERNEL | CLI_NO_MMAP | CLI_QUIET | CLI_JSON | CLI_TIMINGS,
     .least_arguments = 1,
     .most_arguments = 1,
     .run = verify_run,

@@ -150,6 +150,8 @@ cs_status read_run_options(const cli_common *common, cs_run_options *options, cs
     else
         CS_CHECK(!common->dtype || strcmp(common->dtype, "f32") == 0, CS_ERROR_ARGUMENT,
                  "unknown type '%s'; there are f32 and f64", common->dtype);
+    if (common->kernel)
+        CS_TRY(cs_kernel_parse(common->kernel, &options->kernel, err));
     return common->isa ? cs_isa_parse(common->isa, &options->isa, err) : CS_OK;
 }
 

@@ -18,6 +18,8 @@ static const cli_option common_options[] = {
     {"dtype", 0, CLI_TEXT, COMMON(dtype), "TYPE", "f32 (default) or f64", 0, 0},
     {"isa", 0, CLI_TEXT, COMMON(isa), "NAME",
      "auto (default), avx512, portable or portable-nofma; changes no result", 0, 0},
+    {"kernel", 0, CLI_TEXT, COMMON(kernel), "NAME",
+     "auto (default), dense or skip: whether zeros are multiplied; changes no result", 0, 0},
     {"no-mmap", 0, CLI_FLAG, COMMON(no_mmap), NULL,
      "read the weights into memory instead of mapping the file", 0, 0},
     {"quiet", 'q', CLI_FLAG, COMMON(quiet), NULL, "say nothing but errors and results", 0, 0},

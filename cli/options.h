@@ -26,7 +26,7 @@ typedef struct cli_option {
 /* Options that several commands share: the first member of every settings struct. */
 typedef struct cli_common {
     int64_t threads; /* 0: one for each CPU */
-    const char *engine, *dtype, *isa;
+    const char *engine, *dtype, *isa, *kernel;
     bool no_mmap, quiet, json, timings, help;
 } cli_common;
 
@@ -36,11 +36,12 @@ enum {
     CLI_ENGINE = 1 << 1,
     CLI_DTYPE = 1 << 2,
     CLI_ISA = 1 << 3,
-    CLI_NO_MMAP = 1 << 4,
-    CLI_QUIET = 1 << 5,
-    CLI_JSON = 1 << 6,
-    CLI_TIMINGS = 1 << 7,
-    CLI_ALL_COMMON = (1 << 8) - 1,
+    CLI_KERNEL = 1 << 4,
+    CLI_NO_MMAP = 1 << 5,
+    CLI_QUIET = 1 << 6,
+    CLI_JSON = 1 << 7,
+    CLI_TIMINGS = 1 << 8,
+    CLI_ALL_COMMON = (1 << 9) - 1,
 };
 
 typedef struct cli_command {

@@ -191,6 +191,16 @@ typedef enum cs_isa {
     CS_ISA_LAST = CS_ISA_AVX512,
 } cs_isa;
 
+/* Whether convolutions leave out terms whose input is zero, as half of them are after a ReLU. A zero
+ * term changes no bit of a sum, so neither does this. Once a value or a weight is NaN or infinite,
+ * nothing is left out. */
+typedef enum cs_kernel {
+    CS_KERNEL_AUTO = 0, /* where there are enough zeros for it to pay, or CNNSCOPE_KERNEL */
+    CS_KERNEL_DENSE,    /* never */
+    CS_KERNEL_SKIP,     /* wherever the zeros are known */
+    CS_KERNEL_LAST = CS_KERNEL_SKIP,
+} cs_kernel;
+
 typedef struct cs_run_options {
     cs_dtype dtype;
     cs_engine engine;
@@ -199,14 +209,19 @@ typedef struct cs_run_options {
     int64_t max_batch;     /* largest number of images in one forward, >= 1 */
     int64_t height, width; /* input size; 0: the manifest's */
     cs_params *params;     /* NULL: the model's own */
+    cs_kernel kernel;      /* the direct engine's */
 } cs_run_options;
 
 #define CS_RUN_OPTIONS_DEFAULT                                                                     \
-    { CS_F32, CS_ENGINE_DIRECT, CS_ISA_AUTO, 0, 1, 0, 0, NULL }
+    { CS_F32, CS_ENGINE_DIRECT, CS_ISA_AUTO, 0, 1, 0, 0, NULL, CS_KERNEL_AUTO }
 
 /* Reads "auto", "portable-nofma", "portable", "avx512". Errors: CS_ERROR_ARGUMENT. */
 cs_status cs_isa_parse(const char *name, cs_isa *isa, cs_error *err);
 const char *cs_isa_name(cs_isa isa);
+
+/* Reads "auto", "dense", "skip". Errors: CS_ERROR_ARGUMENT. */
+cs_status cs_kernel_parse(const char *name, cs_kernel *kernel, cs_error *err);
+const char *cs_kernel_name(cs_kernel kernel);
 
 /* Whether this CPU has what the instruction set needs (portable: FMA). All give the same bits. */
 bool cs_isa_available(cs_isa isa);

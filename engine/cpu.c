@@ -119,3 +119,27 @@ cs_status cpu_choose_isa(cs_isa wanted, cs_isa *isa, cs_error *err) {
     *isa = wanted;
     return CS_OK;
 }
+
+static const char *const kernel_names[] = {"auto", "dense", "skip"};
+
+cs_status cs_kernel_parse(const char *name, cs_kernel *kernel, cs_error *err) {
+    for (int i = 0; i <= CS_KERNEL_LAST; i++)
+        if (strcmp(kernel_names[i], name) == 0) {
+            *kernel = (cs_kernel)i;
+            return CS_OK;
+        }
+    return cs_error_set(err, CS_ERROR_ARGUMENT, NULL, -1,
+                        "there is no kernel \"%.40s\"; known are auto, dense, skip", name);
+}
+
+const char *cs_kernel_name(cs_kernel kernel) {
+    return (int)kernel >= 0 && kernel <= CS_KERNEL_LAST ? kernel_names[kernel] : "?";
+}
+
+cs_status cpu_choose_kernel(cs_kernel wanted, cs_kernel *kernel, cs_error *err) {
+    const char *from_environment = getenv("CNNSCOPE_KERNEL");
+    *kernel = wanted;
+    return wanted == CS_KERNEL_AUTO && from_environment
+               ? cs_kernel_parse(from_environment, kernel, err)
+               : CS_OK;
+}

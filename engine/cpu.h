@@ -25,4 +25,7 @@ bool cpu_has_avx512(void);
  */
 cs_status cpu_choose_isa(cs_isa wanted, cs_isa *isa, cs_error *err);
 
+/* CNNSCOPE_KERNEL in place of CS_KERNEL_AUTO, where it is set. */
+cs_status cpu_choose_kernel(cs_kernel wanted, cs_kernel *kernel, cs_error *err);
+
 #endif

@@ -56,6 +56,7 @@ layer_call run_call(const cs_run *run, int node, layer_pass pass) {
         .out = run->shapes[node],
         .pack = run->packs[pass][node],
         .kernels = run->kernels,
+        .kernel = run->kernel,
         .saved = run_saved(run, node),
         .zeros = run->arena + run->plan.zeros,
     };
@@ -80,7 +81,12 @@ static void run_step(cs_run *run, const plan_step *step) {
             run->read[step->add][run->model->nodes[step->add].input[0] == step->residual ? 0 : 1];
     call->epilogue.relu = step->relu >= 0;
     if (step->relu >= 0)
-        call->epilogue.gates = run_saved(run, step->relu);
+        call->epilogue.gates = run_gates(run, step->relu);
+    else if (run->plan.mask[step->first] != PLAN_NOWHERE)
+        call->saved = run_gates(run, step->first);
+    /* 0 times infinity is not 0: nothing is skipped once a value or a weight is not finite. */
+    if (info->inputs > 0 && run->bad_node < 0 && run->bad_tensor < 0)
+        call->nonzero = run_mask(run, info->input[0]);
     if (kind->statistics)
         (void)execute(&job);
     job.function = imposed ? kind->forward_imposed : kind->forward;

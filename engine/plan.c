@@ -168,6 +168,47 @@ static void list_saved(planner *p, block_list *list) {
     }
 }
 
+/* Whether a convolution reads the node's value and can skip its zeros: whole words of gates. */
+static bool has_skipping_reader(const planner *p, int node) {
+    for (int i = node + 1; i < p->model->node_count; i++) {
+        const cs_node_info *info = &p->model->nodes[i];
+        if (info->inputs > 0 && info->input[0] == node && strcmp(info->op, "conv2d") == 0 &&
+            p->request->shapes[node].c / info->attributes.groups % CS_PANEL == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether a hook may put another value in the place of the node's, whose zeros lie elsewhere. */
+static bool may_be_replaced(const planner *p, int node) {
+    int hook = 0, index = 0;
+    for (const hook_call *call; (call = hooks_next_call(p->request->hooks, &hook, &index));) {
+        if (call->hook->kind == CS_HOOK_FORWARD && call->last == node)
+            return true;
+        for (int i = 0; i < call->input_count && call->hook->kind == CS_HOOK_FORWARD_PRE; i++)
+            if (call->inputs[i].tensor == node)
+                return true;
+    }
+    return false;
+}
+
+/* Masks for skipping: from their step to its value's last reader. */
+static void list_masks(planner *p, block_list *list) {
+    const int32_t *last_read = p->last_read;
+    for (int s = 0; s < p->plan->step_count && p->request->engine == LAYER_DIRECT; s++) {
+        const plan_step *step = &p->plan->steps[s];
+        const int node = step->last;
+        if (strcmp(p->model->nodes[node].op, "relu") != 0 || p->passed[node] ||
+            !has_skipping_reader(p, node) || may_be_replaced(p, node))
+            continue;
+        const cs_shape shape = p->request->shapes[node];
+        add_block(list, &p->plan->mask[node],
+                  (size_t)p->request->batch * (size_t)(shape.h * shape.w) *
+                      layer_gate_words(shape.c) * sizeof(uint16_t),
+                  s + 1, last_read[node]);
+    }
+}
+
 /* Gradients: one block for all slots that share memory. */
 static void list_gradients(planner *p, block_list *list) {
     const int count = p->groups.slots;
@@ -222,6 +263,7 @@ static void describe_blocks(const planner *p, const block_list *list) {
         {plan->value, nodes, CS_MEMORY_VALUE},
         {plan->output, nodes, CS_MEMORY_VALUE},
         {plan->saved, nodes, CS_MEMORY_GATES},
+        {plan->mask, nodes, CS_MEMORY_GATES},
         {plan->gradient, slots, CS_MEMORY_GRADIENT},
         {plan->parameter, (size_t)p->model->tensor_count, CS_MEMORY_PARAMETER_GRADIENT},
         {&plan->zeros, 1, CS_MEMORY_ZEROS},
@@ -244,16 +286,17 @@ static void describe_blocks(const planner *p, const block_list *list) {
 static cs_status place_all(planner *p, block_list *list, cs_error *err) {
     run_plan *plan = p->plan;
     const int count = p->model->node_count;
-    int64_t channels = 16;
+    int64_t channels = 64; /* and as many as a convolution may read as one run */
     for (int i = 0; i < count; i++)
         channels = p->request->shapes[i].c > channels ? p->request->shapes[i].c : channels;
     for (int i = 0; i < count; i++)
-        plan->value[i] = plan->saved[i] = plan->output[i] = PLAN_NOWHERE;
+        plan->value[i] = plan->mask[i] = plan->saved[i] = plan->output[i] = PLAN_NOWHERE;
     for (int i = 0; i < p->groups.slots; i++)
         plan->gradient[i] = PLAN_NOWHERE;
     list_replacements(p, list);
     list_values(p, list);
     list_saved(p, list);
+    list_masks(p, list);
     list_gradients(p, list);
     list_parameters(p, list);
     plan->scratch_stride = most_scratch(p);
@@ -265,9 +308,13 @@ static cs_status place_all(planner *p, block_list *list, cs_error *err) {
     for (size_t i = 0; i < list->count; i++)
         *list->target[i] = list->blocks[i].offset;
     describe_blocks(p, list);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         if (plan->output[i] == PLAN_NOWHERE)
             plan->output[i] = plan->value[i];
+        if (strcmp(p->model->nodes[i].op, "relu") == 0 && plan->saved[i] != PLAN_NOWHERE &&
+            !may_be_replaced(p, i))
+            plan->mask[i] = plan->saved[i];
+    }
     for (int i = 0; i < p->groups.slots; i++)
         if (p->gradient_root[i] >= 0)
             plan->gradient[i] = plan->gradient[p->gradient_root[i]];
@@ -287,15 +334,16 @@ static cs_status allocate_plan(planner *p, block_list *list, cs_error *err) {
     plan->parameter = calloc(tensors + 1, sizeof *plan->parameter);
     plan->steps = calloc(n, sizeof *plan->steps);
     plan->backward = calloc(n + hooked + 2 * groups, sizeof *plan->backward);
-    plan->value = calloc(3 * n + slots, sizeof *plan->value);
+    plan->value = calloc(4 * n + slots, sizeof *plan->value);
     plan->saved = plan->value ? plan->value + n : NULL;
     plan->output = plan->value ? plan->value + 2 * n : NULL;
-    plan->gradient = plan->value ? plan->value + 3 * n : NULL;
+    plan->mask = plan->value ? plan->value + 3 * n : NULL;
+    plan->gradient = plan->value ? plan->value + 4 * n : NULL;
     p->consumers = calloc(2 * n + 3 * slots, sizeof *p->consumers);
     p->absorbed = calloc(3 * n, sizeof *p->absorbed);
     p->last_read = calloc(n + 2 * slots, sizeof *p->last_read);
-    list->blocks = calloc(3 * n + slots + hooked + tensors + 2, sizeof *list->blocks);
-    list->target = calloc(3 * n + slots + hooked + tensors + 2, sizeof *list->target);
+    list->blocks = calloc(4 * n + slots + hooked + tensors + 2, sizeof *list->blocks);
+    list->target = calloc(4 * n + slots + hooked + tensors + 2, sizeof *list->target);
     CS_CHECK(plan->parameter && plan->steps && plan->backward && plan->value && p->consumers &&
                  p->absorbed && p->last_read && list->blocks && list->target,
              CS_ERROR_MEMORY, "not enough memory for the plan of %zu nodes", n);

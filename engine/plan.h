@@ -82,6 +82,9 @@ typedef struct run_plan {
     /* Per node: where its value, its gates or winners, and its own output lie in the arena (the
      * value, unless a hook may replace that and the backward pass needs the output). */
     size_t *value, *saved, *output;
+    /* Per node: the gates of a ReLU whose readers skip zeros by them: `saved` where that is there
+     * anyway. */
+    size_t *mask;
     size_t *gradient;  /* per node, then per group of contributions that has memory of its own */
     size_t *parameter; /* per tensor: its gradient, as cs_run_parameter_gradient has it */
     size_t zeros, zeros_size;

@@ -19,6 +19,8 @@ static cs_status check_options(const cs_run_options *o, cs_error *err) {
              "unknown engine %d", (int)o->engine);
     CS_CHECK(o->engine == CS_ENGINE_DIRECT || layer_have_blas(), CS_ERROR_UNSUPPORTED,
              "this build has no gemm engine (it was made with BLAS=0); use --engine direct");
+    CS_CHECK((int)o->kernel >= 0 && o->kernel <= CS_KERNEL_LAST, CS_ERROR_ARGUMENT,
+             "unknown kernel %d", (int)o->kernel);
     CS_CHECK(o->threads >= 0 && o->threads <= THREAD_LIMIT, CS_ERROR_ARGUMENT,
              "%d threads; 0 (all CPUs) to %d were expected", o->threads, THREAD_LIMIT);
     CS_CHECK(o->max_batch >= 1 && o->max_batch <= BATCH_LIMIT, CS_ERROR_ARGUMENT,
@@ -33,7 +35,10 @@ static cs_status build_run(cs_run *run, const cs_run_options *o, cs_error *err) 
     const size_t nodes = (size_t)run->model->node_count;
     const int threads = o->threads ? o->threads : cpu_count();
     CS_TRY(check_options(o, err));
+    cs_kernel kernel;
     CS_TRY(cpu_choose_isa(o->isa, &run->isa, err));
+    CS_TRY(cpu_choose_kernel(o->kernel, &kernel, err));
+    run->kernel = (layer_kernel)kernel;
     run->params = o->params ? o->params : run->model->params;
     run->dtype = o->dtype;
     run->engine = o->engine == CS_ENGINE_GEMM ? LAYER_GEMM : LAYER_DIRECT;

@@ -18,6 +18,7 @@ struct cs_run {
     cs_dtype dtype;
     layer_engine engine;
     cs_isa isa;
+    layer_kernel kernel;
     int64_t max_batch;
     cs_shape *shapes;
     cs_pool *pool;
@@ -62,6 +63,17 @@ static inline void *run_at(const cs_run *run, size_t offset) {
 static inline void *run_saved(const cs_run *run, int node) {
     void *imposed = run->imposed ? gates_data(run->imposed, node) : NULL;
     return imposed ? imposed : run_at(run, run->plan.saved[node]);
+}
+
+/* Where a ReLU's gates are written (or stand, if imposed): saved, or for skipping alone; or NULL. */
+static inline void *run_gates(const cs_run *run, int node) {
+    void *saved = run_saved(run, node);
+    return saved ? saved : run_at(run, run->plan.mask[node]);
+}
+
+/* The gates by which readers of a ReLU skip its zeros, or NULL. */
+static inline void *run_mask(const cs_run *run, int node) {
+    return run->plan.mask[node] == PLAN_NOWHERE ? NULL : run_gates(run, node);
 }
 
 /* run.c: forgets the plan and its memory; CS_ERROR_STATE where a hook asks. */

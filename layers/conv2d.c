@@ -96,16 +96,25 @@ static int parameter_shape(const cs_node_attributes *a, cs_shape in, int i, int6
     return i == 0 ? 4 : 0;
 }
 
+/* A row of the kernel whose input has few channels (a stem) is read as one run of pixels, which lie
+ * side by side in memory. Source pixels of a run; 1: taps are single pixels. */
+#define RUN_LIMIT 64 /* values; the plan's zeros are at least as many */
+static int64_t run_length(const cs_node_attributes *a, cs_shape in) {
+    const int64_t columns = a->kernel_size[1];
+    return a->groups == 1 && a->dilation[1] == 1 && columns * in.c <= RUN_LIMIT ? columns : 1;
+}
+
 /* Scratch: the driver's, then the taps' rows, columns and panel offsets. */
-static size_t taps_offset(const cs_node_attributes *a) {
-    return NAME(convolve_scratch)((size_t)(a->kernel_size[0] * a->kernel_size[1]));
+static size_t taps_offset(const cs_node_attributes *a, cs_shape in) {
+    return NAME(strip_size)((size_t)(a->kernel_size[0] * a->kernel_size[1]),
+                            (size_t)run_length(a, in), (size_t)in.c);
 }
 
 static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
                            layer_pass pass) {
-    (void)in, (void)out, (void)batch, (void)pass;
-    return taps_offset(a) + cs_align64((size_t)(a->kernel_size[0] * a->kernel_size[1]) *
-                                       (2 * sizeof(int64_t) + sizeof(size_t)));
+    (void)out, (void)batch, (void)pass;
+    return taps_offset(a, in) + cs_align64((size_t)(a->kernel_size[0] * a->kernel_size[1]) *
+                                           (2 * sizeof(int64_t) + sizeof(size_t)));
 }
 
 typedef struct NAME(taps) {
@@ -118,7 +127,7 @@ static NAME(taps) taps_in_scratch(const layer_call *call) {
     const size_t limit =
         (size_t)(call->attributes->kernel_size[0] * call->attributes->kernel_size[1]);
     NAME(taps) taps;
-    taps.row = (int64_t *)(void *)((char *)call->scratch + taps_offset(call->attributes));
+    taps.row = (int64_t *)(void *)((char *)call->scratch + taps_offset(call->attributes, call->in));
     taps.col = taps.row + limit;
     taps.panel = (size_t *)(void *)(taps.col + limit);
     taps.count = 0;
@@ -135,11 +144,12 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     const cs_node_attributes *a = call->attributes;
     const size_t inner = (size_t)(call->in.c / a->groups);
     const size_t kernel = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
+    const int64_t run = run_length(a, call->in);
     NAME(taps) taps = taps_in_scratch(call);
     for (int64_t r = 0; r < a->kernel_size[0]; r++)
-        for (int64_t s = 0; s < a->kernel_size[1]; s++)
+        for (int64_t s = 0; s < a->kernel_size[1]; s += run)
             add_tap(&taps, r * a->dilation[0] - a->padding[0], s * a->dilation[1] - a->padding[1],
-                    taps.count * inner * CS_PANEL);
+                    (size_t)(r * a->kernel_size[1] + s) * inner * CS_PANEL);
     const REAL *panels = call->pack;
     const NAME(convolve) work = {
         .kernels = call->kernels,
@@ -157,8 +167,11 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
         .tap_row = taps.row,
         .tap_col = taps.col,
         .tap_panel = taps.panel,
+        .run = run,
         .from = call->input[0],
         .zeros = call->zeros,
+        .nonzero = call->nonzero,
+        .kernel = call->kernel,
         .panels = panels,
         .panel_size = kernel * inner * CS_PANEL,
         .bias = call->tangent ? NULL : panels + panels_size(a, call->in, PASS_FORWARD),
@@ -209,8 +222,11 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
                 .tap_row = taps.row,
                 .tap_col = taps.col,
                 .tap_panel = taps.panel,
+                .run = 1,
                 .from = call->doutput,
                 .zeros = call->zeros,
+                .nonzero = call->nonzero,
+                .kernel = call->kernel,
                 .panels = call->pack,
                 .panel_size = (size_t)(a->kernel_size[0] * a->kernel_size[1]) * inner * CS_PANEL,
                 .to = call->dinput[0],

@@ -4,73 +4,45 @@
  *                     from[n,y(i,t),x(j,t),c] * w[t][c][k]
  *
  * as one chain an output, taps then channels ascending (docs/arithmetic.md). No im2col: a table of
- * pointers, one for each tap and result, leads to the channels of the source pixel; taps outside
- * the map point to a row of zeros, which leaves a chain's bits as they are.
- *
+ * pointers (strip.c), one for each tap and result, leads to the channels of the source pixel.
  * The idea of the pointer table is that of Dukhan, "The Indirect Convolution Algorithm" (2019).
  *
- * Work is divided into units: a strip of results (consecutive pixels) times as many panels of 16
- * channels as the kernel takes at once. Consecutive units share their strip, so a thread's share
- * re-reads the strip from cache.
+ * Work is divided into units: a strip of results (consecutive pixels) times a bundle of panels of 16
+ * channels. Consecutive units share their strip. A unit is computed densely, tile by tile, or
+ * without the source's zeros where there are enough of them; the bits are the same.
  */
-#include "layer_real.h"
+#include "strip.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* Results of a strip: at most 1.5 times this. Tiles of 14, 6 and 3 pixels divide it evenly, or
- * nearly. */
-#define STRIP       56
-#define STRIP_LIMIT (STRIP + STRIP / 2)
+/* Units that a part should have at least, so that all parts end together. */
+#define UNITS_WANTED 3
 
-/* What a part keeps between units: the strip's pointers and result pixels, and a tile's sums. */
-typedef struct NAME(strip) {
-    REAL acc[KERNEL_PANELS_LIMIT * KERNEL_TILE_LIMIT * KERNEL_PANEL];
-    size_t pixel[STRIP_LIMIT];
-    size_t length, row, group; /* which strip and group are loaded */
-    const REAL *source[];      /* [taps][STRIP_LIMIT] */
-} NAME(strip);
+/* A unit: the loaded strip times `panels` panels from `panel` on; `k` is the first of its result
+ * channels, `lanes` how many of them exist. */
+typedef struct NAME(unit) {
+    const NAME(convolve) *work;
+    NAME(strip) *strip;
+    const REAL *panel, *panel_end;
+    int panels;
+    int64_t k, lanes;
+    const REAL *bias; /* [panels][16], or NULL */
+} NAME(unit);
 
-size_t NAME(convolve_scratch)(size_t taps) {
-    return cs_align64(sizeof(NAME(strip)) + taps * STRIP_LIMIT * sizeof(const REAL *));
-}
-
-/* Fills the pointer table for results [begin, end) of group g. */
-static void load_strip(const NAME(convolve) *work, NAME(strip) *strip, size_t begin, size_t end,
-                       int64_t g) {
-    const int64_t per_image = work->rows * work->cols;
-    const int64_t channels = work->source.c / work->groups;
-    strip->length = end - begin;
-    for (size_t q = begin; q < end; q++) {
-        const int64_t n = (int64_t)q / per_image, rest = (int64_t)q % per_image;
-        const int64_t i = rest / work->cols, j = rest % work->cols;
-        const REAL *image =
-            work->from + (size_t)n * (size_t)(work->source.h * work->source.w * work->source.c);
-        strip->pixel[q - begin] =
-            (size_t)((n * work->result.h + work->row0 + i * work->row_step) * work->result.w +
-                     work->col0 + j * work->col_step);
-        for (size_t t = 0; t < work->taps; t++) {
-            const int64_t y = i * work->row_step_in + work->tap_row[t];
-            const int64_t x = j * work->col_step_in + work->tap_col[t];
-            const bool inside =
-                (uint64_t)y < (uint64_t)work->source.h && (uint64_t)x < (uint64_t)work->source.w;
-            strip->source[t * STRIP_LIMIT + (q - begin)] =
-                inside ? image + (y * work->source.w + x) * work->source.c + g * channels
-                       : work->zeros;
-        }
-    }
-}
-
-/* One panel of a tile through the epilogue: `k` is the first of `lanes` result channels. */
-static unsigned finish(const NAME(convolve) *work, const NAME(strip) *strip, const REAL *acc,
-                       size_t begin, int pixels, int64_t k, int lanes) {
+/* Results [begin, begin + pixels) of the strip, panels from `first` on, through the epilogue. */
+static unsigned finish(const NAME(unit) *unit, size_t begin, int pixels, int first, int panels) {
+    const NAME(convolve) *work = unit->work;
     const layer_epilogue *e = &work->epilogue;
+    const int64_t k = unit->k + first * CS_PANEL, left = unit->lanes - first * CS_PANEL;
     const REAL *scale = e->scale_shift, *residual = e->residual;
     const NAME(finish_tile) tile = {
         .pixels = pixels,
-        .lanes = lanes,
-        .acc = acc,
-        .pixel = strip->pixel + begin,
+        .lanes = (int)(left < panels * CS_PANEL ? left : panels * CS_PANEL),
+        .acc_stride = (size_t)(panels * CS_PANEL),
+        .acc = unit->strip->acc,
+        .pixel = unit->strip->pixel + begin,
+        .known = (int)(unit->strip->length - begin),
         .scale = scale ? scale + k : NULL,
         .shift = scale ? scale + NAME(norm_stride)(work->result.c) + k : NULL,
         .residual = residual ? residual + k : NULL,
@@ -84,73 +56,171 @@ static unsigned finish(const NAME(convolve) *work, const NAME(strip) *strip, con
     return work->kernels->finish_tile(&tile);
 }
 
-/* One strip times `panels` panels: tiles as even as they come, each through the epilogue while it
- * is in cache. `k` is the first of the result channels, `left` how many the group has from there.
- */
-static unsigned run_unit(const NAME(convolve) *work, NAME(strip) *strip, const REAL *panel,
-                         int panels, int64_t k, int64_t left) {
-    const size_t limit = (size_t)work->kernels->tile_pixels;
-    const size_t tiles = (strip->length + limit - 1) / limit;
-    REAL bias[KERNEL_PANELS_LIMIT * KERNEL_PANEL] = {0};
-    if (work->bias)
-        memcpy(bias, work->bias + k,
-               (size_t)(left < panels * CS_PANEL ? left : panels * CS_PANEL) * sizeof(REAL));
+/* Tiles as even as they come, each through the epilogue while it is in cache. While a pair of
+ * panels is at work, the next one is fetched, a part of it with each tile. */
+static unsigned run_dense(const NAME(unit) *unit, int first, int panels) {
+    const NAME(convolve) *work = unit->work;
+    const size_t limit = (size_t)work->kernels->tile_pixels, length = unit->strip->length;
+    const size_t tiles = (length + limit - 1) / limit;
+    const size_t channels = (size_t)(work->source.c / work->groups * work->run);
+    const REAL *panel = unit->panel + (size_t)first * work->panel_size;
+    const REAL *next = panel + (size_t)panels * work->panel_size;
     unsigned flags = 0;
     for (size_t t = 0; t < tiles; t++) {
         size_t begin, end;
-        cs_share(strip->length, t, tiles, &begin, &end);
+        cs_share(length, t, tiles, &begin, &end);
+        const size_t step = (size_t)panels * CS_PANEL * sizeof(REAL) / tiles;
         const NAME(conv_tile) tile = {
             .pixels = (int)(end - begin),
             .panels = panels,
             .taps = work->taps,
-            .channels = (size_t)(work->source.c / work->groups),
-            .source = strip->source + begin,
+            .channels = channels,
+            .source = unit->strip->source + begin,
             .source_stride = STRIP_LIMIT,
             .panel = panel,
             .panel_size = work->panel_size,
             .tap_panel = work->tap_panel,
-            .bias = work->bias ? bias : NULL,
-            .acc = strip->acc,
+            .bias = unit->bias ? unit->bias + first * CS_PANEL : NULL,
+            .ahead = next + work->panel_size <= unit->panel_end
+                         ? (const char *)next + t * work->taps * channels * step
+                         : NULL,
+            .ahead_step = step,
+            .acc = unit->strip->acc,
         };
         work->kernels->conv_tile(&tile);
-        for (int i = 0; i < panels; i++) {
-            const int64_t lanes = left - i * CS_PANEL;
-            flags |=
-                finish(work, strip, strip->acc + i * tile.pixels * CS_PANEL, begin, tile.pixels,
-                       k + i * CS_PANEL, (int)(lanes < CS_PANEL ? lanes : CS_PANEL));
-        }
+        flags |= finish(unit, begin, tile.pixels, first, panels);
     }
     return flags;
 }
 
-unsigned NAME(convolve_part)(const NAME(convolve) *work, size_t part, size_t parts) {
-    NAME(strip) *strip = work->scratch;
-    const size_t pixels = (size_t)(work->batch * work->rows * work->cols);
-    const size_t strips = pixels < STRIP ? 1 : (pixels + STRIP / 2) / STRIP;
-    const int64_t outputs = work->result.c / work->groups;
-    const size_t groups = (size_t)work->groups, together = (size_t)work->kernels->tile_panels;
+static unsigned run_skipping(const NAME(unit) *unit) {
+    const NAME(convolve) *work = unit->work;
+    const size_t length = unit->strip->length;
+    const size_t pieces = (length + STRIP_SUMS - 1) / STRIP_SUMS;
+    unsigned flags = 0;
+    for (size_t i = 0; i < pieces; i++) {
+        size_t begin, end;
+        cs_share(length, i, pieces, &begin, &end);
+        const NAME(skip_tile) tile = {
+            .pixels = (int)(end - begin),
+            .panels = unit->panels,
+            .taps = work->taps,
+            .channels = (size_t)(work->source.c / work->groups),
+            .source = unit->strip->source + begin,
+            .nonzero = unit->strip->nonzero + begin,
+            .source_stride = STRIP_LIMIT,
+            .panel = unit->panel,
+            .panel_size = work->panel_size,
+            .tap_panel = work->tap_panel,
+            .bias = unit->bias,
+            .acc = unit->strip->acc,
+        };
+        work->kernels->skip_tile(&tile);
+        flags |= finish(unit, begin, tile.pixels, 0, unit->panels);
+    }
+    return flags;
+}
+
+static unsigned run_unit(NAME(unit) *unit) {
+    const NAME(convolve) *work = unit->work;
+    const int together = work->kernels->tile_panels;
+    REAL bias[KERNEL_SKIP_LIMIT * KERNEL_PANEL] = {0};
+    unsigned flags = 0;
+    if (work->bias)
+        memcpy(bias, work->bias + unit->k, (size_t)unit->lanes * sizeof(REAL));
+    unit->bias = work->bias ? bias : NULL;
+    if (unit->strip->skip)
+        return run_skipping(unit);
+    for (int first = 0; first < unit->panels; first += together) {
+        const int left = unit->panels - first;
+        flags |= run_dense(unit, first, left < together ? left : together);
+    }
+    return flags;
+}
+
+/* ------------------------------------------------------------------ dense or skipping ---- */
+
+/* How many channels of the strip's middle tap, whose sources are nearly all of the strip's, are left
+ * when zeros that `joined` neighbours share are skipped, summed over its pixels. */
+static size_t count_left(const NAME(convolve) *work, const NAME(strip) *strip, size_t joined) {
+    const size_t words = (size_t)(work->source.c / work->groups) / CS_PANEL;
+    const uint16_t *const *nonzero = strip->nonzero + work->taps / 2 * STRIP_LIMIT;
+    size_t left = 0;
+    for (size_t p = 0; p < strip->length; p += joined)
+        for (size_t i = 0; i < words; i++) {
+            unsigned bits = 0;
+            for (size_t q = p; q < p + joined && q < strip->length; q++)
+                bits |= nonzero[q][i];
+            left += joined * (size_t)__builtin_popcount(bits);
+        }
+    return left;
+}
+
+/* Whether zeros are to be skipped in the loaded strip. */
+static bool strip_skips(const NAME(convolve) *work, const NAME(strip) *strip) {
+    const NAME(kernels) *kernels = work->kernels;
+    const int64_t panels = (int64_t)layer_gate_words(work->result.c / work->groups);
+    const bool few = panels * 2 <= kernels->skip_panels;
+    if (!work->nonzero || work->taps == 0)
+        return false;
+    if (work->kernel == LAYER_KERNEL_SKIP)
+        return true;
+    /* left / (length * channels) <= (percent - load / length) / 100 */
+    const size_t left = count_left(work, strip, few ? (size_t)kernels->joined_pixels : 1);
+    const double percent = few ? kernels->joined_percent : kernels->skip_percent;
+    const double limit = percent * (double)strip->length - kernels->skip_load;
+    return (double)left * 100 <= limit * (double)(work->source.c / work->groups);
+}
+
+/* ------------------------------------------------------------------ all units ------------ */
+
+/* Strips as few as they may be, and as many as keep all parts busy. */
+static size_t count_strips(const NAME(convolve) *work, size_t pixels, size_t units_a_strip,
+                           size_t parts) {
+    const size_t limit = (size_t)work->kernels->tile_pixels;
+    const size_t least = (pixels + STRIP_LIMIT - 1) / STRIP_LIMIT;
+    const size_t most = (pixels + limit - 1) / limit;
+    const size_t busy = parts > 1 ? (UNITS_WANTED * parts + units_a_strip - 1) / units_a_strip : 1;
+    return busy <= least ? least : busy < most ? busy : most;
+}
+
+unsigned NAME(convolve_part)(const NAME(convolve) *given, size_t part, size_t parts) {
+    NAME(convolve) work = *given;
+    const size_t pixels = (size_t)(work.batch * work.rows * work.cols);
+    const int64_t outputs = work.result.c / work.groups, inner = work.source.c / work.groups;
+    const size_t groups = (size_t)work.groups, together = (size_t)work.kernels->skip_panels;
     const size_t panels = layer_gate_words(outputs), bundles = (panels + together - 1) / together;
-    size_t begin, end;
     if (pixels == 0)
         return 0;
+    if (work.kernel == LAYER_KERNEL_DENSE || inner % CS_PANEL != 0 || work.run > 1)
+        work.nonzero = NULL;
+    const size_t strips = count_strips(&work, pixels, groups * bundles, parts);
+    NAME(strip) *strip = NAME(strip_in)(&work);
+    size_t begin, end;
     cs_share(strips * groups * bundles, part, parts, &begin, &end);
-    strip->row = strip->group = SIZE_MAX;
     unsigned flags = 0;
-    for (size_t unit = begin; unit < end; unit++) {
-        const size_t row = unit / (groups * bundles);
-        const size_t group = unit / bundles % groups, p = unit % bundles * together;
+    for (size_t index = begin; index < end; index++) {
+        const size_t row = index / (groups * bundles);
+        const size_t group = index / bundles % groups, p = index % bundles * together;
         if (strip->row != row || strip->group != group) {
             size_t first, last;
             cs_share(pixels, row, strips, &first, &last);
-            assert(last - first <= STRIP_LIMIT);
-            load_strip(work, strip, first, last, (int64_t)group);
             strip->row = row;
             strip->group = group;
+            NAME(strip_load)(&work, strip, first, last);
+            strip->skip = strip_skips(&work, strip);
         }
-        flags |= run_unit(work, strip, work->panels + (group * panels + p) * work->panel_size,
-                          (int)(panels - p < together ? panels - p : together),
-                          (int64_t)group * outputs + (int64_t)p * CS_PANEL,
-                          outputs - (int64_t)p * CS_PANEL);
+        const int64_t left = outputs - (int64_t)p * CS_PANEL;
+        NAME(unit) unit = {
+            .work = &work,
+            .strip = strip,
+            .panel = work.panels + (group * panels + p) * work.panel_size,
+            .panel_end = work.panels + groups * panels * work.panel_size,
+            .panels = (int)(panels - p < together ? panels - p : together),
+            .k = (int64_t)group * outputs + (int64_t)p * CS_PANEL,
+            .lanes = left < (int64_t)together * CS_PANEL ? left : (int64_t)together * CS_PANEL,
+        };
+        flags |= run_unit(&unit);
     }
     return flags;
 }

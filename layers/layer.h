@@ -27,6 +27,13 @@ typedef enum layer_isa {
     LAYER_AVX512 = 3,
 } layer_isa;
 
+/* Whether a convolution skips the zeros of its source; numbers as cs_kernel. The bits are the same. */
+typedef enum layer_kernel {
+    LAYER_KERNEL_AUTO = 0,  /* where there are enough of them */
+    LAYER_KERNEL_DENSE = 1, /* never */
+    LAYER_KERNEL_SKIP = 2,  /* wherever they are known */
+} layer_kernel;
+
 /* Stages of a step, as bits of what forward and backward return: the stage met NaN or infinity. */
 enum { LAYER_OWN = 1, LAYER_SCALE = 2, LAYER_ADD = 4 };
 
@@ -47,6 +54,10 @@ typedef struct layer_call {
     void *output;         /* forward; in backward only where the layer needs its output */
     const void *pack;     /* the layer's packed parameters for this pass */
     const void *kernels;  /* kernels_f32 or kernels_f64 */
+    layer_kernel kernel;  /* convolution */
+    /* Convolution: masks of its source, laid out as gates (a bit may be 0 only where the value is
+     * zero), or NULL where none are known. */
+    const uint16_t *nonzero;
     void *saved; /* gates or winners: written by forward where not NULL, read by the others */
     layer_epilogue epilogue;
     const void *doutput;       /* backward: the complete gradient of the output */

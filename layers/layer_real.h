@@ -53,18 +53,22 @@ typedef struct NAME(convolve) {
     size_t taps;
     const int64_t *tap_row, *tap_col;
     const size_t *tap_panel;
+    int64_t run; /* source pixels side by side that a tap reads as one; more than 1: groups is 1 */
     const REAL *from, *zeros;
-    const REAL *panels; /* [groups][panels a group][panel_size] */
+    const uint16_t *nonzero; /* masks of `from`, laid out as gates: a bit may be 0 only where the
+                              * value is zero; or NULL: every value counts */
+    layer_kernel kernel;     /* whether zeros may be skipped */
+    const REAL *panels;      /* [groups][panels a group][panel_size] */
     size_t panel_size;
     const REAL *bias; /* [result.c], or NULL */
     layer_epilogue epilogue;
     REAL *to;
     bool add;
-    void *scratch; /* NAME(convolve_scratch)(taps) bytes */
+    void *scratch; /* NAME(strip_size)(taps, run, source.c) bytes */
 } NAME(convolve);
 
 unsigned NAME(convolve_part)(const NAME(convolve) *work, size_t part, size_t parts);
-size_t NAME(convolve_scratch)(size_t taps);
+size_t NAME(strip_size)(size_t taps, size_t run, size_t channels);
 
 /* The gradients of a convolution's weight and bias (weight_gradient.c), added to call->dparameter;
  * `a` are the attributes as a convolution's. */

@@ -62,7 +62,7 @@ static int parameter_shape(const cs_node_attributes *a, cs_shape in, int i, int6
 static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
                            layer_pass pass) {
     (void)a, (void)in, (void)out, (void)batch, (void)pass;
-    return NAME(convolve_scratch)(1);
+    return NAME(strip_size)(1, 1, 0);
 }
 
 /* One tap at the pixel itself. */
@@ -88,6 +88,7 @@ static unsigned run(const layer_call *call, bool forward_pass, size_t part, size
         .tap_row = here,
         .tap_col = here,
         .tap_panel = no_offset,
+        .run = 1,
         .from = forward_pass ? call->input[0] : call->doutput,
         .zeros = call->zeros,
         .panels = panels,

@@ -90,12 +90,12 @@ static const char *add_pool(random_model *net, const char *in, bool average) {
 
 /* conv - norm - relu - conv - norm, plus a shortcut, in either order of the addition. */
 static const char *add_residual(random_model *net, const char *in) {
-    static const int64_t widths[] = {3, 8, 16, 17, 24};
+    static const int64_t widths[] = {3, 8, 16, 17, 24, 48, 80};
     int64_t channels = net->channels[index_of(net, in)], out = channels, stride = 1;
     int64_t kind = choose(net, 3); /* identity, projection, option A */
     if (kind != 0) {
         stride = 1 + choose(net, 2);
-        out = kind == 1 ? widths[choose(net, 5)] : channels + 1 + choose(net, 6);
+        out = kind == 1 ? widths[choose(net, 7)] : channels + 1 + choose(net, 6);
     }
     const char *main = add_conv(net, in, out, 1 + 2 * choose(net, 2), stride);
     main = add_plain(net, "relu", add_norm(net, main), NULL);

@@ -70,7 +70,7 @@ static const struct {
     {"explain m.json -o d", "an argument is missing"},
     {"explain m.json a.png", "no output folder"},
     {"explain m.json a.png -o d --method scorecm", "gradcam"},
-    {"explain m.json a.png -o d --kernel skip", "unknown option '--kernel'"},
+    {"explain m.json a.png -o d --kernel fast", "auto, dense, skip"},
     {"explain m.json a.png -o d --quiet=yes", "takes no value"},
     {"explain m.json a.png -o d -x", "unknown option '-x'"},
     {"predict m.json a.png --threads 0", "expected a whole number from 1"},

@@ -18,20 +18,24 @@ typedef struct setting {
     const char *what;
     int threads;
     cs_isa isa;
+    cs_kernel kernel;
     bool keep_all;
     int64_t spare; /* how much larger than the batch the run's largest batch is */
 } setting;
 
 static const setting settings[] = {
-    {"2 threads", 2, CS_ISA_PORTABLE, false, 0},
-    {"3 threads", 3, CS_ISA_PORTABLE, false, 0},
-    {"7 threads, a larger run", 7, CS_ISA_PORTABLE, false, 2},
-    {"everything kept", 1, CS_ISA_PORTABLE, true, 0},
-    {"3 threads, everything kept", 3, CS_ISA_PORTABLE, true, 1},
-    {"portable-nofma", 1, CS_ISA_PORTABLE_NOFMA, false, 0},
-    {"portable-nofma, 2 threads, everything kept", 2, CS_ISA_PORTABLE_NOFMA, true, 0},
-    {"avx512", 1, CS_ISA_AVX512, false, 0},
-    {"avx512, 3 threads, everything kept", 3, CS_ISA_AVX512, true, 1},
+    {"2 threads", 2, CS_ISA_PORTABLE, CS_KERNEL_DENSE, false, 0},
+    {"3 threads", 3, CS_ISA_PORTABLE, CS_KERNEL_AUTO, false, 0},
+    {"7 threads, skipping, a larger run", 7, CS_ISA_PORTABLE, CS_KERNEL_SKIP, false, 2},
+    {"everything kept", 1, CS_ISA_PORTABLE, CS_KERNEL_DENSE, true, 0},
+    {"3 threads, skipping, everything kept", 3, CS_ISA_PORTABLE, CS_KERNEL_SKIP, true, 1},
+    {"portable-nofma", 1, CS_ISA_PORTABLE_NOFMA, CS_KERNEL_AUTO, false, 0},
+    {"portable-nofma, 2 threads, everything kept", 2, CS_ISA_PORTABLE_NOFMA, CS_KERNEL_DENSE, true,
+     0},
+    {"avx512", 1, CS_ISA_AVX512, CS_KERNEL_DENSE, false, 0},
+    {"avx512, skipping", 1, CS_ISA_AVX512, CS_KERNEL_SKIP, false, 1},
+    {"avx512, 2 threads", 2, CS_ISA_AVX512, CS_KERNEL_AUTO, false, 0},
+    {"avx512, 3 threads, skipping, everything kept", 3, CS_ISA_AVX512, CS_KERNEL_SKIP, true, 1},
 };
 
 /* What a run leaves: output and input gradient. */
@@ -70,6 +74,7 @@ static bool start_run(const scene *s, const setting *how, int64_t batch, cs_run 
     options.dtype = s->dtype;
     options.threads = how->threads;
     options.isa = how->isa;
+    options.kernel = how->kernel;
     options.max_batch = batch + how->spare;
     cs_status status = cs_run_create(s->model, &options, run, &err);
     if (status == CS_ERROR_UNSUPPORTED && s->engine == CS_ENGINE_GEMM)
@@ -130,7 +135,8 @@ static void close_scene(scene *s) {
     cs_tensor_release(&s->seed);
 }
 
-static const setting reference_setting = {"reference", 1, CS_ISA_PORTABLE, false, 0};
+static const setting reference_setting = {"reference",     1,     CS_ISA_PORTABLE,
+                                          CS_KERNEL_DENSE, false, 0};
 
 /* Each image alone, in one run one after another, against its part of the batch. */
 static void check_images_alone(const scene *s, const results *reference) {
@@ -236,7 +242,7 @@ START_TEST(minus_zero_is_stored_as_zero) {
     open_numbered(&stage, _i);
     cs_run *run = NULL;
     results plus, minus;
-    const setting how = {"", 2, CS_ISA_PORTABLE, true, 0};
+    const setting how = {"", 2, CS_ISA_PORTABLE, CS_KERNEL_AUTO, true, 0};
     if (!start_run(&stage, &how, IMAGES, &run))
         return;
     cs_tensor *both[2] = {&stage.input, &stage.seed};

@@ -11,6 +11,7 @@
 #if REAL_IS_FLOAT
 #define AVX512(x) x##_avx512_f32
 #define WIDTH     16 /* REALs in a register */
+#define VECTORS   1  /* registers that hold one panel */
 typedef __m512 vector;
 typedef __mmask16 mask;
 #define LOAD(p)             _mm512_loadu_ps(p)
@@ -21,12 +22,14 @@ typedef __mmask16 mask;
 #define FMA(x, y, z)        _mm512_fmadd_ps(x, y, z)
 #define ADD(x, y)           _mm512_add_ps(x, y)
 #define KEEP(m, v)          _mm512_maskz_mov_ps(m, v)
+#define IS_NAN(v)           _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q)
 #define IS_OPEN(v)          _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NLE_UQ)
 /* Not (|v| <= the largest number): infinity or NaN. */
 #define IS_BAD(v) _mm512_cmp_ps_mask(_mm512_abs_ps(v), SPREAD(REAL_MAX), _CMP_NLE_UQ)
 #else
 #define AVX512(x)           x##_avx512_f64
 #define WIDTH               8
+#define VECTORS             2
 typedef __m512d vector;
 typedef __mmask8 mask;
 #define LOAD(p)             _mm512_loadu_pd(p)
@@ -37,6 +40,7 @@ typedef __mmask8 mask;
 #define FMA(x, y, z)        _mm512_fmadd_pd(x, y, z)
 #define ADD(x, y)           _mm512_add_pd(x, y)
 #define KEEP(m, v)          _mm512_maskz_mov_pd(m, v)
+#define IS_NAN(v)           _mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q)
 #define IS_OPEN(v)          _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NLE_UQ)
 #define IS_BAD(v)           _mm512_cmp_pd_mask(_mm512_abs_pd(v), SPREAD(REAL_MAX), _CMP_NLE_UQ)
 #endif
@@ -45,6 +49,14 @@ typedef __mmask8 mask;
 static inline mask NAME(first_lanes)(size_t count) {
     return (mask)(count < WIDTH ? (1U << count) - 1 : (1U << WIDTH) - 1);
 }
+
+/* skip_avx512.c. Eight registers of sums at least hide the latency of a multiply-add. */
+#define SKIP_PANELS   (8 / VECTORS)
+#define JOINED_PIXELS 4
+void AVX512(skip_tile)(const NAME(skip_tile) *tile);
+
+/* finish_avx512.c */
+unsigned AVX512(finish_tile)(const NAME(finish_tile) *tile);
 
 /* outer_14x2_avx512.c: a tile is 14 outputs times two registers of input channels. */
 #define OUTER_ROWS    14

@@ -61,17 +61,16 @@ static void conv_tile(const NAME(conv_tile) *tile) {
     }
 }
 
-/* One pixel's results through the epilogue, in place. Each stage is checked by itself, so that
+/* One panel of a pixel through the epilogue, in place: `count` results from lane `first` on. Each stage is checked by itself, so that
  * what is found does not depend on what was fused. */
-static inline unsigned finish_pixel(const NAME(finish_tile) *tile, const REAL *residual, REAL *v,
-                                    uint16_t *gate) {
-    const int count = tile->lanes;
+static inline unsigned finish_panel(const NAME(finish_tile) *tile, int first, int count,
+                                    const REAL *residual, REAL *v, uint16_t *gate) {
     bool own = false, scale = false, add = false;
     for (int l = 0; l < count; l++)
         own |= NAME(not_finite)(v[l]);
     if (tile->scale)
         for (int l = 0; l < count; l++) {
-            v[l] = fused(v[l], tile->scale[l], tile->shift[l]);
+            v[l] = fused(v[l], tile->scale[first + l], tile->shift[first + l]);
             scale |= NAME(not_finite)(v[l]);
         }
     if (residual)
@@ -92,24 +91,21 @@ static inline unsigned finish_pixel(const NAME(finish_tile) *tile, const REAL *r
 }
 
 static unsigned finish_tile(const NAME(finish_tile) *tile) {
-    assert(tile->lanes >= 1 && tile->lanes <= KERNEL_PANEL);
     unsigned flags = 0;
-    for (int p = 0; p < tile->pixels; p++) {
-        REAL v[KERNEL_PANEL];
-        const size_t pixel = tile->pixel[p];
-        REAL *out = tile->out + pixel * tile->out_stride;
-        for (int l = 0; l < KERNEL_PANEL; l++)
-            v[l] = tile->acc[p * KERNEL_PANEL + l];
-        flags |=
-            finish_pixel(tile, tile->residual ? tile->residual + pixel * tile->out_stride : NULL, v,
-                         tile->gates ? tile->gates + pixel * tile->gate_stride : NULL);
-        if (tile->add)
-            for (int l = 0; l < tile->lanes; l++)
-                out[l] = (out[l] + v[l]) + 0;
-        else
-            for (int l = 0; l < tile->lanes; l++)
-                out[l] = v[l] + 0;
-    }
+    for (int p = 0; p < tile->pixels; p++)
+        for (int first = 0; first < tile->lanes; first += KERNEL_PANEL) {
+            const int left = tile->lanes - first, count = left < KERNEL_PANEL ? left : KERNEL_PANEL;
+            const size_t pixel = tile->pixel[p], at = pixel * tile->out_stride + (size_t)first;
+            REAL v[KERNEL_PANEL], *out = tile->out + at;
+            for (int l = 0; l < KERNEL_PANEL; l++)
+                v[l] = tile->acc[(size_t)p * tile->acc_stride + (size_t)(first + l)];
+            flags |= finish_panel(
+                tile, first, count, tile->residual ? tile->residual + at : NULL, v,
+                tile->gates ? tile->gates + pixel * tile->gate_stride + first / KERNEL_PANEL
+                            : NULL);
+            for (int l = 0; l < count; l++)
+                out[l] = (tile->add ? out[l] + v[l] : v[l]) + 0;
+        }
     return flags;
 }
 
@@ -125,13 +121,59 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
     return bad ? STAGE_OWN : 0U;
 }
 
-#define ENTRIES                                                                                    \
-    TILE_PIXELS, 1, conv_tile, finish_tile, scale_shift, OUTER_ROWS, OUTER_LANES,                  \
-        PORTABLE(outer_tile), PORTABLE(sum_rows), PORTABLE(square_rows), PORTABLE(product_rows),   \
-        PORTABLE(norm_rows), PORTABLE(norm_backward_rows)
+/* The terms that are not zero, one after another. */
+static void skip_tile(const NAME(skip_tile) *tile) {
+    for (int p = 0; p < tile->pixels; p++)
+        for (int i = 0; i < tile->panels; i++) {
+            REAL *acc = tile->acc + (p * tile->panels + i) * KERNEL_PANEL;
+            lanes sum[PANEL_VECTORS];
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                sum[v] =
+                    tile->bias ? lanes_load(tile->bias + i * KERNEL_PANEL + v * LANES) : (lanes){0};
+            for (size_t t = 0; t < tile->taps; t++) {
+                const REAL *w = tile->panel + (size_t)i * tile->panel_size + tile->tap_panel[t];
+                const REAL *x = tile->source[t * tile->source_stride + (size_t)p];
+                const uint16_t *m = tile->nonzero[t * tile->source_stride + (size_t)p];
+                for (size_t c = 0; c < tile->channels; c += KERNEL_PANEL)
+                    for (unsigned bits = m[c / KERNEL_PANEL]; bits; bits &= bits - 1) {
+                        const size_t at = c + (size_t)__builtin_ctz(bits);
+                        const lanes value = lanes_broadcast(x[at]);
+                        for (int v = 0; v < PANEL_VECTORS; v++)
+                            sum[v] = LANES_FMA(value, lanes_load(w + at * KERNEL_PANEL + v * LANES),
+                                               sum[v]);
+                    }
+            }
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                lanes_store(acc + v * LANES, sum[v]);
+        }
+}
 
 #if CS_SOFT_FMA
-const NAME(kernels) NAME(kernels_portable_nofma) = {"portable-nofma", ENTRIES};
+#define TABLE NAME(kernels_portable_nofma)
+#define ISA   "portable-nofma"
 #else
-const NAME(kernels) NAME(kernels_portable) = {"portable", ENTRIES};
+#define TABLE NAME(kernels_portable)
+#define ISA   "portable"
 #endif
+const NAME(kernels) TABLE = {
+    .isa = ISA,
+    .tile_pixels = TILE_PIXELS,
+    .tile_panels = 1,
+    .skip_panels = 4,
+    .skip_percent = 50,
+    .skip_load = 0,
+    .joined_pixels = 1,
+    .joined_percent = 50,
+    .conv_tile = conv_tile,
+    .skip_tile = skip_tile,
+    .finish_tile = finish_tile,
+    .scale_shift = scale_shift,
+    .outer_rows = OUTER_ROWS,
+    .outer_lanes = OUTER_LANES,
+    .outer_tile = PORTABLE(outer_tile),
+    .sum_rows = PORTABLE(sum_rows),
+    .square_rows = PORTABLE(square_rows),
+    .product_rows = PORTABLE(product_rows),
+    .norm_rows = PORTABLE(norm_rows),
+    .norm_backward_rows = PORTABLE(norm_backward_rows),
+};

@@ -19,6 +19,7 @@
 #define KERNEL_TILE_LIMIT   16        /* no kernel has more pixels in a tile, */
 #define KERNEL_PANELS_LIMIT 2         /* nor more panels */
 #define KERNEL_OUTER_LIMIT  (16 * 32) /* nor more sums in a tile of a weight gradient */
+#define KERNEL_SKIP_LIMIT   8         /* no skipping kernel has more panels */
 
 /* Which stages of a fused step met NaN or infinity, as bits. */
 enum { STAGE_OWN = 1, STAGE_SCALE = 2, STAGE_ADD = 4 };
@@ -39,11 +40,11 @@ enum { STAGE_OWN = 1, STAGE_SCALE = 2, STAGE_ADD = 4 };
 #define REAL_MAX          DBL_MAX
 #endif
 
-/* One tile: `panels` x `pixels` x 16 chains. For tap t and pixel p, source[t * source_stride + p]
- * points to `channels` values (a row of zeros where the tap lies outside), and panel + i *
- * panel_size
- * + tap_panel[t] to [channels][16] weights of panel i. acc[i][p][16] = bias (16 values a panel, or
- * +0 where NULL), then for t ascending, for channel ascending: acc = fma(source, weight, acc). */
+/* One tile: `pixels` x `panels` x 16 chains. For tap t and pixel p, source[t * source_stride + p]
+ * points to `channels` values (a row of zeros where the tap lies outside), and
+ * panel + i * panel_size + tap_panel[t] to [channels][16] weights of panel i. acc[p][i][16] = bias
+ * (16 values a panel, or +0 where NULL), then for t ascending, for channel ascending:
+ * acc = fma(source, weight, acc). */
 typedef struct NAME(conv_tile) {
     int pixels; /* 1 .. tile_pixels */
     int panels; /* 1 .. tile_panels */
@@ -53,19 +54,41 @@ typedef struct NAME(conv_tile) {
     const REAL *panel;
     size_t panel_size;
     const size_t *tap_panel;
-    const REAL *bias; /* [panels][16] */
-    REAL *acc;        /* [panels][pixels][16], 64-byte aligned */
+    const REAL *bias;  /* [panels][16] */
+    const char *ahead; /* memory that is wanted soon, or NULL: a kernel may have it fetched, */
+    size_t ahead_step; /* this many bytes for each tap and channel */
+    REAL *acc;         /* [pixels][panels][16], 64-byte aligned */
 } NAME(conv_tile);
 
-/* The fused epilogue of a tile: acc[p][0..lanes) goes through scale and shift (batch norm), the
+/* The same chains without the terms whose source is zero: any number of pixels x `panels` x 16.
+ * nonzero[t * source_stride + p] points to the masks of source[t * source_stride + p], a word for 16
+ * channels (bit l for channel l of them; `channels` is a multiple of 16). Only channels whose bit is
+ * set are multiplied. */
+typedef struct NAME(skip_tile) {
+    int pixels; /* any */
+    int panels; /* 1 .. skip_panels */
+    size_t taps, channels;
+    const REAL *const *source;
+    const uint16_t *const *nonzero;
+    size_t source_stride;
+    const REAL *panel;
+    size_t panel_size;
+    const size_t *tap_panel;
+    const REAL *bias; /* [panels][16] */
+    REAL *acc;        /* [pixels][panels][16], 64-byte aligned */
+} NAME(skip_tile);
+
+/* The fused epilogue of a tile: acc[p * acc_stride + 0..lanes) goes through scale and shift (batch norm), the
  * residual's addition and ReLU, as far as they are given, and is stored as v + (+0), or added to
  * what is there. Pixel p's result lies at out + pixel[p] * out_stride, its residual at residual +
- * pixel[p] * out_stride, its gate bits (one word: bit l for lane l, set where open) at gates +
- * pixel[p] * gate_stride. */
+ * pixel[p] * out_stride, its gate bits (a word for every 16 lanes: bit l for lane l, set where open) at
+ * gates + pixel[p] * gate_stride. */
 typedef struct NAME(finish_tile) {
     int pixels, lanes;
+    size_t acc_stride;
     const REAL *acc;
     const size_t *pixel;
+    int known;                 /* entries of `pixel`: those behind `pixels` come next */
     const REAL *scale, *shift; /* [lanes], both or neither */
     const REAL *residual;      /* or NULL */
     bool relu, add;
@@ -105,7 +128,15 @@ typedef struct NAME(norm_rows) {
 typedef struct NAME(kernels) {
     const char *isa;
     int tile_pixels, tile_panels; /* at most KERNEL_TILE_LIMIT and KERNEL_PANELS_LIMIT */
+    int skip_panels;              /* at most KERNEL_SKIP_LIMIT; a multiple of tile_panels */
+    /* Skipping pays where at most skip_percent - skip_load / pixels of 100 values are not zero
+     * (measured; a block of weights is loaded for all pixels of a strip). */
+    int skip_percent, skip_load;
+    /* Up to half of skip_panels are computed for so many pixels together, which skip what is zero in
+     * all of them, and pay where at most joined_percent is left. */
+    int joined_pixels, joined_percent;
     void (*conv_tile)(const NAME(conv_tile) *tile);
+    void (*skip_tile)(const NAME(skip_tile) *tile);
     /* Returns STAGE_ bits of the stages that met NaN or infinity. */
     unsigned (*finish_tile)(const NAME(finish_tile) *tile);
     /* out = fma(x, scale, shift) + 0 over rows x channels; returns STAGE_OWN or 0. */

@@ -1,0 +1,99 @@
+/* finish_avx512.c - the fused epilogue for CPUs with AVX-512.
+ *
+ * What is finite is the common case, and one look at the value before ReLU settles it: a NaN or an
+ * infinity of an earlier stage is still a NaN or an infinity there (scale, shift and residual being
+ * finite, or known not to be from an earlier node). Only where one shows up does a second pass find
+ * the stage that it came from.
+ */
+#include "kernel.h"
+
+#if defined(__x86_64__)
+#include "avx512.h"
+
+/* How many pixels ahead memory is fetched. */
+#define AHEAD 4
+
+/* All of the tile, pixel by pixel: what one pixel reads and writes lies side by side. The flags are
+ * constants after inlining. Returns whether a NaN or an infinity was there. */
+static inline __attribute__((always_inline)) bool finish_pixels(const NAME(finish_tile) *tile,
+                                                                const bool scaled,
+                                                                const bool residual,
+                                                                const bool relu) {
+    const vector zero = SPREAD(0);
+    vector bad = zero;
+    for (int p = 0; p < tile->pixels; p++) {
+        const REAL *acc = tile->acc + (size_t)p * tile->acc_stride;
+        const size_t at = tile->pixel[p] * tile->out_stride;
+        REAL *out = tile->out + at;
+        uint16_t *gates = tile->gates + tile->pixel[p] * tile->gate_stride;
+        const size_t soon = tile->pixel[p + AHEAD < tile->known ? p + AHEAD : p] * tile->out_stride;
+        for (int first = 0; first < tile->lanes; first += WIDTH) {
+            const mask some = NAME(first_lanes)((size_t)(tile->lanes - first));
+            vector v = KEEP(some, LOAD(acc + first));
+            if (scaled)
+                v = FMA(v, LOAD_SOME(some, tile->scale + first),
+                        LOAD_SOME(some, tile->shift + first));
+            if (residual)
+                _mm_prefetch((const char *)(tile->residual + soon + first), _MM_HINT_T0);
+            _mm_prefetch((const char *)(tile->out + soon + first), _MM_HINT_T0);
+            if (residual)
+                v = ADD(v, LOAD_SOME(some, tile->residual + at + first));
+            bad = FMA(v, zero, bad); /* 0 * NaN and 0 * infinity are NaN */
+            if (relu) {
+                const mask open = IS_OPEN(v) & some;
+                v = KEEP(open, v);
+                if (tile->gates && VECTORS == 1)
+                    gates[first / KERNEL_PANEL] = (uint16_t)open;
+                else if (tile->gates)
+                    ((uint8_t *)gates)[first / WIDTH] = (uint8_t)open;
+            } else {
+                if (tile->add)
+                    v = ADD(LOAD_SOME(some, out + first), v);
+                v = ADD(v, zero);
+            }
+            STORE_SOME(out + first, some, v);
+        }
+    }
+    return IS_NAN(bad) != 0;
+}
+
+/* The stages that met NaN or infinity, of one column. */
+static unsigned guilty_stages(const NAME(finish_tile) *tile, int first, mask some) {
+    unsigned flags = 0;
+    for (int p = 0; p < tile->pixels; p++) {
+        vector v = LOAD(tile->acc + (size_t)p * tile->acc_stride + first);
+        flags |= IS_BAD(v) & some ? STAGE_OWN : 0U;
+        if (tile->scale) {
+            v = FMA(v, LOAD_SOME(some, tile->scale + first), LOAD_SOME(some, tile->shift + first));
+            flags |= IS_BAD(v) & some ? STAGE_SCALE : 0U;
+        }
+        if (tile->residual) {
+            const REAL *residual = tile->residual + tile->pixel[p] * tile->out_stride + first;
+            v = ADD(v, LOAD_SOME(some, residual));
+            flags |= IS_BAD(v) & some ? STAGE_ADD : 0U;
+        }
+    }
+    return flags;
+}
+
+unsigned AVX512(finish_tile)(const NAME(finish_tile) *tile) {
+    unsigned flags = 0;
+    bool bad = false;
+    switch ((tile->scale ? 4 : 0) | (tile->residual ? 2 : 0) | (tile->relu ? 1 : 0)) {
+    case 0: bad = finish_pixels(tile, false, false, false); break;
+    case 1: bad = finish_pixels(tile, false, false, true); break;
+    case 2: bad = finish_pixels(tile, false, true, false); break;
+    case 3: bad = finish_pixels(tile, false, true, true); break;
+    case 4: bad = finish_pixels(tile, true, false, false); break;
+    case 5: bad = finish_pixels(tile, true, false, true); break;
+    case 6: bad = finish_pixels(tile, true, true, false); break;
+    default: bad = finish_pixels(tile, true, true, true); break;
+    }
+    for (int first = 0; bad && first < tile->lanes; first += WIDTH)
+        flags |= guilty_stages(tile, first, NAME(first_lanes)((size_t)(tile->lanes - first)));
+    return flags;
+}
+
+#else
+typedef int NAME(not_for_this_cpu); /* ISO C wants something in every file */
+#endif
