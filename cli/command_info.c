@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 typedef struct info_settings {
     cli_common common;
@@ -161,6 +162,7 @@ static cs_status info(const char *path, const info_settings *settings, cs_error 
         status = flush_stdout(err);
     }
     cs_run_free(run);
+    free(question.blocks);
     model_counts_free(&counts);
     cs_model_free(model);
     return status;

@@ -24,7 +24,25 @@ cs_status memory_question_parse(memory_question *question, const char *work, con
     return CS_OK;
 }
 
-cs_status memory_plan_make(cs_model *model, cs_run_options how, const memory_question *question,
+/* Blocks in the order of their lives. */
+static int by_life(const void *a, const void *b) {
+    const cs_memory_block *x = a, *y = b;
+    if (x->begin != y->begin)
+        return x->begin - y->begin;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static cs_status sort_blocks(const cs_run *run, cs_memory_block **blocks, cs_error *err) {
+    const int count = cs_run_block_count(run);
+    *blocks = malloc(((size_t)count + 1) * sizeof **blocks);
+    CS_CHECK(*blocks, CS_ERROR_MEMORY, "not enough memory to list %d blocks", count);
+    for (int i = 0; i < count; i++)
+        (*blocks)[i] = cs_run_block(run, i);
+    qsort(*blocks, (size_t)count, sizeof **blocks, by_life);
+    return CS_OK;
+}
+
+cs_status memory_plan_make(cs_model *model, cs_run_options how, memory_question *question,
                            cs_run **run, cs_error *err) {
     how.max_batch = question->batch;
     how.height = question->height;
@@ -34,25 +52,8 @@ cs_status memory_plan_make(cs_model *model, cs_run_options how, const memory_que
         CS_TRY(cs_run_keep(*run, cs_model_default_layer(model), err));
     if (strcmp(question->work, "gradient") == 0)
         CS_TRY(cs_run_keep_gradient(*run, "input", err));
-    return cs_run_prepare(*run, err);
-}
-
-/* Blocks in the order of their lives. */
-static int by_life(const void *a, const void *b) {
-    const cs_memory_block *x = a, *y = b;
-    if (x->begin != y->begin)
-        return x->begin - y->begin;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-static cs_memory_block *sorted_blocks(const cs_run *run) {
-    const int count = cs_run_block_count(run);
-    cs_memory_block *blocks = malloc(((size_t)count + 1) * sizeof *blocks);
-    for (int i = 0; blocks && i < count; i++)
-        blocks[i] = cs_run_block(run, i);
-    if (blocks)
-        qsort(blocks, (size_t)count, sizeof *blocks, by_life);
-    return blocks;
+    CS_TRY(cs_run_prepare(*run, err));
+    return sort_blocks(*run, &question->blocks, err);
 }
 
 static void print_steps(const cs_run *run) {
@@ -78,10 +79,9 @@ void memory_plan_print(const cs_run *run, const memory_question *question) {
     printf("               the model's file of %.1f MB is %s\n", (double)memory.file / 1e6,
            memory.file_mapped ? "mapped, and handed back once it is packed" : "in memory, too");
     print_steps(run);
-    cs_memory_block *blocks = sorted_blocks(run);
     printf("\n%-20s %-26s %12s %12s   %s\n", "block", "of", "offset", "bytes", "from - to time");
-    for (int i = 0; blocks && i < cs_run_block_count(run); i++) {
-        const cs_memory_block *b = &blocks[i];
+    for (int i = 0; i < cs_run_block_count(run); i++) {
+        const cs_memory_block *b = &question->blocks[i];
         printf("%-20s %-26s %12zu %12zu   %4d - ", cs_memory_kind_name(b->kind),
                b->name ? visible(b->name, shown) : "", b->offset, b->size, b->begin);
         if (b->end < 0)
@@ -90,7 +90,6 @@ void memory_plan_print(const cs_run *run, const memory_question *question) {
             printf("%d\n", b->end);
     }
     printf("%-20s %-26s %12s %12zu\n", "together", "", "", memory.arena);
-    free(blocks);
 }
 
 void memory_plan_report(json_writer *json, const cs_run *run, const memory_question *question) {
@@ -115,9 +114,9 @@ void memory_plan_report(json_writer *json, const cs_run *run, const memory_quest
         put_close(json);
     }
     put_close(json);
-    cs_memory_block *blocks = sorted_blocks(run);
+    const cs_memory_block *blocks = question->blocks;
     put_array(json, "blocks");
-    for (int i = 0; blocks && i < cs_run_block_count(run); i++) {
+    for (int i = 0; i < cs_run_block_count(run); i++) {
         put_object(json, NULL);
         put_text(json, "kind", cs_memory_kind_name(blocks[i].kind));
         put_text(json, "of", blocks[i].name);
@@ -129,5 +128,4 @@ void memory_plan_report(json_writer *json, const cs_run *run, const memory_quest
     }
     put_close(json);
     put_close(json);
-    free(blocks);
 }
