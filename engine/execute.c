@@ -194,6 +194,12 @@ static void run_backward_operation(cs_run *run, const plan_backward *op) {
         call->dinput[k] = op->wanted[k] ? run_at(run, run->plan.gradient[op->slot[k]]) : NULL;
         call->add[k] = op->add[k];
     }
+    if (op->relu >= 0)
+        call->epilogue.gates = run_saved(run, op->relu);
+    if (op->norm >= 0)
+        call->epilogue.scale_shift = run->packs[PASS_FORWARD][op->norm];
+    if (op->mask >= 0 && run->bad_node < 0 && run->bad_tensor < 0)
+        call->nonzero = run_saved(run, op->mask);
     for (int i = 0; i < info->parameters && i < 2; i++)
         call->dparameter[i] = run_at(run, run->plan.parameter[info->parameter[i]]);
     if (op->params || kind->statistics)
@@ -202,7 +208,7 @@ static void run_backward_operation(cs_run *run, const plan_backward *op) {
     if (op->wanted[0] || op->wanted[1])
         flags |= execute(&job);
     if (flags != 0 && run->bad_node < 0)
-        run->bad_node = op->node;
+        run->bad_node = flags == LAYER_SCALE ? op->norm : op->node;
 }
 
 /* Adds a module's part of an input's gradient to the rest. */

@@ -372,6 +372,7 @@ cs_status plan_create(const plan_request *request, run_plan *result, cs_error *e
     if (status == CS_OK) {
         make_steps(&p);
         status = planner_make_backward(&p, err);
+        planner_fuse_backward(&p);
     }
     if (status == CS_OK)
         status = place_all(&p, &list, err);

@@ -45,6 +45,8 @@ typedef struct plan_backward {
     bool add[2];    /* it is added to earlier contributions */
     bool params;    /* gradients of its parameters are asked for */
     int slot[2];    /* where it goes */
+    int relu, norm; /* nodes behind it whose backward pass its epilogue does, or -1 */
+    int mask;       /* the ReLU whose closed gates are zeros of the output's gradient, or -1 */
     hook_call *call;
 } plan_backward;
 

@@ -48,4 +48,7 @@ static inline bool planner_keeps_input(const planner *p, int node) {
  * that the seed does not depend on). */
 cs_status planner_make_backward(planner *p, cs_error *err);
 
+/* plan_fuse.c: convolutions do what follows them in place. */
+void planner_fuse_backward(planner *p);
+
 #endif

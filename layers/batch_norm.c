@@ -59,6 +59,10 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     size_t begin, end;
     bool bad = false;
     cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
+    if (!call->add[0]) /* fma(dy, scale, +0) + 0 is dy * scale + 0 */
+        return ((const NAME(kernels) *)call->kernels)
+            ->scale_shift(end - begin, channels, dy + begin * channels, scale, call->zeros,
+                          dx + begin * channels);
     for (size_t pixel = begin; pixel < end; pixel++)
         for (size_t c = 0; c < channels; c++) {
             const REAL v = dy[pixel * channels + c] * scale[c];

@@ -229,6 +229,8 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
                 .kernel = call->kernel,
                 .panels = call->pack,
                 .panel_size = (size_t)(a->kernel_size[0] * a->kernel_size[1]) * inner * CS_PANEL,
+                .epilogue = call->epilogue,
+                .backward = true,
                 .to = call->dinput[0],
                 .add = call->add[0],
                 .scratch = call->scratch,

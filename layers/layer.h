@@ -43,6 +43,8 @@ typedef struct layer_epilogue {
     const void *residual;    /* the other operand of an addition, shaped as the output, or NULL */
     bool relu;
     uint16_t *gates; /* where to save the gates, or NULL */
+    /* In a convolution's backward call: what stays of the input's gradient where `gates` are open,
+     * times the scale, if given. */
 } layer_epilogue;
 
 /* Everything one forward or backward call needs. Unused fields are NULL or 0. */

@@ -62,6 +62,7 @@ typedef struct NAME(convolve) {
     size_t panel_size;
     const REAL *bias; /* [result.c], or NULL */
     layer_epilogue epilogue;
+    bool backward; /* the epilogue is that of a backward call */
     REAL *to;
     bool add;
     void *scratch; /* NAME(strip_size)(taps, run, source.c) bytes */

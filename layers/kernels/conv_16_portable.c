@@ -90,6 +90,23 @@ static inline unsigned finish_panel(const NAME(finish_tile) *tile, int first, in
     return (own ? STAGE_OWN : 0U) | (scale ? STAGE_SCALE : 0U) | (add ? STAGE_ADD : 0U);
 }
 
+/* The same in a backward pass: out is written. */
+static inline unsigned finish_backward(const NAME(finish_tile) *tile, int first, int count,
+                                       unsigned open, const REAL *v, REAL *out) {
+    bool own = false, scale = false;
+    for (int l = 0; l < count; l++) {
+        REAL sum = tile->add ? out[l] + v[l] : v[l];
+        own |= NAME(not_finite)(v[l]);
+        sum = open >> l & 1 ? sum : 0;
+        if (tile->scale) {
+            sum = sum * tile->scale[first + l];
+            scale |= NAME(not_finite)(sum);
+        }
+        out[l] = sum + 0;
+    }
+    return (own ? STAGE_OWN : 0U) | (scale ? STAGE_SCALE : 0U);
+}
+
 static unsigned finish_tile(const NAME(finish_tile) *tile) {
     unsigned flags = 0;
     for (int p = 0; p < tile->pixels; p++)
@@ -99,6 +116,12 @@ static unsigned finish_tile(const NAME(finish_tile) *tile) {
             REAL v[KERNEL_PANEL], *out = tile->out + at;
             for (int l = 0; l < KERNEL_PANEL; l++)
                 v[l] = tile->acc[(size_t)p * tile->acc_stride + (size_t)(first + l)];
+            if (tile->open) {
+                flags |= finish_backward(
+                    tile, first, count,
+                    tile->open[pixel * tile->gate_stride + (size_t)first / KERNEL_PANEL], v, out);
+                continue;
+            }
             flags |= finish_panel(
                 tile, first, count, tile->residual ? tile->residual + at : NULL, v,
                 tile->gates ? tile->gates + pixel * tile->gate_stride + first / KERNEL_PANEL

@@ -76,9 +76,43 @@ static unsigned guilty_stages(const NAME(finish_tile) *tile, int first, mask som
     return flags;
 }
 
+/* The backward pass's epilogue; returns STAGE_ bits. */
+static inline __attribute__((always_inline)) unsigned
+finish_backward(const NAME(finish_tile) *tile, const bool scaled, const bool added) {
+    const vector zero = SPREAD(0);
+    vector own = zero, product = zero;
+    for (int p = 0; p < tile->pixels; p++) {
+        const REAL *acc = tile->acc + (size_t)p * tile->acc_stride;
+        const size_t soon = tile->pixel[p + AHEAD < tile->known ? p + AHEAD : p] * tile->out_stride;
+        REAL *out = tile->out + tile->pixel[p] * tile->out_stride;
+        const uint16_t *open = tile->open + tile->pixel[p] * tile->gate_stride;
+        for (int first = 0; first < tile->lanes; first += WIDTH) {
+            const mask some = NAME(first_lanes)((size_t)(tile->lanes - first));
+            const mask gate = (mask)(open[first / KERNEL_PANEL] >> first % KERNEL_PANEL) & some;
+            vector v = KEEP(some, LOAD(acc + first));
+            _mm_prefetch((const char *)(tile->out + soon + first), _MM_HINT_T0);
+            own = FMA(v, zero, own);
+            if (added)
+                v = ADD(LOAD_SOME(some, out + first), v);
+            v = KEEP(gate, v);
+            if (scaled) {
+                v = MULTIPLY(v, LOAD_SOME(some, tile->scale + first));
+                product = FMA(v, zero, product);
+            }
+            STORE_SOME(out + first, some, ADD(v, zero));
+        }
+    }
+    return (IS_NAN(own) ? STAGE_OWN : 0U) | (IS_NAN(product) ? STAGE_SCALE : 0U);
+}
+
 unsigned AVX512(finish_tile)(const NAME(finish_tile) *tile) {
     unsigned flags = 0;
     bool bad = false;
+    if (tile->open)
+        return tile->scale ? tile->add ? finish_backward(tile, true, true)
+                                       : finish_backward(tile, true, false)
+               : tile->add ? finish_backward(tile, false, true)
+                           : finish_backward(tile, false, false);
     switch ((tile->scale ? 4 : 0) | (tile->residual ? 2 : 0) | (tile->relu ? 1 : 0)) {
     case 0: bad = finish_pixels(tile, false, false, false); break;
     case 1: bad = finish_pixels(tile, false, false, true); break;

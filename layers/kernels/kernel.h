@@ -82,17 +82,21 @@ typedef struct NAME(skip_tile) {
  * residual's addition and ReLU, as far as they are given, and is stored as v + (+0), or added to
  * what is there. Pixel p's result lies at out + pixel[p] * out_stride, its residual at residual +
  * pixel[p] * out_stride, its gate bits (a word for every 16 lanes: bit l for lane l, set where open) at
- * gates + pixel[p] * gate_stride. */
+ * gates + pixel[p] * gate_stride.
+ *
+ * In a backward pass (`open` is given) the order is another: added to what is there if asked, set to
+ * +0 where the gate (laid out as above) is closed, multiplied by the scale, if given. */
 typedef struct NAME(finish_tile) {
     int pixels, lanes;
     size_t acc_stride;
     const REAL *acc;
     const size_t *pixel;
     int known;                 /* entries of `pixel`: those behind `pixels` come next */
-    const REAL *scale, *shift; /* [lanes], both or neither */
+    const REAL *scale, *shift; /* [lanes], both or neither; in a backward pass the scale alone */
     const REAL *residual;      /* or NULL */
     bool relu, add;
     uint16_t *gates; /* or NULL */
+    const uint16_t *open;
     size_t gate_stride, out_stride;
     REAL *out;
 } NAME(finish_tile);
