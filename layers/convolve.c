@@ -141,18 +141,21 @@ static unsigned run_unit(NAME(unit) *unit) {
 
 /* ------------------------------------------------------------------ dense or skipping ---- */
 
-/* How many channels of the strip's middle tap, whose sources are nearly all of the strip's, are left
+/* Every so many'th pixel is looked at. */
+#define SAMPLED 4
+
+/* About how many channels of the strip's middle tap, whose sources are nearly all of the strip's, are left
  * when zeros that `joined` neighbours share are skipped, summed over its pixels. */
 static size_t count_left(const NAME(convolve) *work, const NAME(strip) *strip, size_t joined) {
     const size_t words = (size_t)(work->source.c / work->groups) / CS_PANEL;
     const uint16_t *const *nonzero = strip->nonzero + work->taps / 2 * STRIP_LIMIT;
     size_t left = 0;
-    for (size_t p = 0; p < strip->length; p += joined)
+    for (size_t p = 0; p < strip->length; p += joined * SAMPLED)
         for (size_t i = 0; i < words; i++) {
             unsigned bits = 0;
             for (size_t q = p; q < p + joined && q < strip->length; q++)
                 bits |= nonzero[q][i];
-            left += joined * (size_t)__builtin_popcount(bits);
+            left += SAMPLED * joined * (size_t)__builtin_popcount(bits);
         }
     return left;
 }
