@@ -16,7 +16,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* Units that a part should have at least, so that all parts end together. */
+/* Units that a part should have at least where the units cannot be dealt out evenly. */
 #define UNITS_WANTED 3
 
 /* A unit: the loaded strip times `panels` panels from `panel` on; `k` is the first of its result
@@ -184,7 +184,8 @@ static size_t count_strips(const NAME(convolve) *work, size_t pixels, size_t uni
     const size_t limit = (size_t)work->kernels->tile_pixels;
     const size_t least = (pixels + STRIP_LIMIT - 1) / STRIP_LIMIT;
     const size_t most = (pixels + limit - 1) / limit;
-    const size_t busy = parts > 1 ? (UNITS_WANTED * parts + units_a_strip - 1) / units_a_strip : 1;
+    const bool even = least * units_a_strip % parts == 0;
+    const size_t busy = even ? 1 : (UNITS_WANTED * parts + units_a_strip - 1) / units_a_strip;
     return busy <= least ? least : busy < most ? busy : most;
 }
 
