@@ -17,7 +17,7 @@ static const cli_option common_options[] = {
      "direct (default): the canonical arithmetic; gemm: im2col + OpenBLAS", 0, 0},
     {"dtype", 0, CLI_TEXT, COMMON(dtype), "TYPE", "f32 (default) or f64", 0, 0},
     {"isa", 0, CLI_TEXT, COMMON(isa), "NAME",
-     "auto (default), avx512, portable or portable-nofma; changes no result", 0, 0},
+     "auto (default), avx512, avx2, portable or portable-nofma; changes no result", 0, 0},
     {"kernel", 0, CLI_TEXT, COMMON(kernel), "NAME",
      "auto (default), dense or skip: whether zeros are multiplied; changes no result", 0, 0},
     {"no-mmap", 0, CLI_FLAG, COMMON(no_mmap), NULL,

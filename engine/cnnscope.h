@@ -215,7 +215,8 @@ typedef struct cs_run_options {
 #define CS_RUN_OPTIONS_DEFAULT                                                                     \
     { CS_F32, CS_ENGINE_DIRECT, CS_ISA_AUTO, 0, 1, 0, 0, NULL, CS_KERNEL_AUTO }
 
-/* Reads "auto", "portable-nofma", "portable", "avx512". Errors: CS_ERROR_ARGUMENT. */
+/* Reads "auto", "portable-nofma", "portable", "avx2" (what "portable" is on a CPU that has it) and
+ * "avx512". Errors: CS_ERROR_ARGUMENT, CS_ERROR_UNSUPPORTED ("avx2" elsewhere). */
 cs_status cs_isa_parse(const char *name, cs_isa *isa, cs_error *err);
 const char *cs_isa_name(cs_isa isa);
 

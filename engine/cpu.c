@@ -74,10 +74,18 @@ static const struct {
     {"auto", CS_ISA_AUTO},
     {"portable-nofma", CS_ISA_PORTABLE_NOFMA},
     {"portable", CS_ISA_PORTABLE},
+    {"avx2", CS_ISA_PORTABLE}, /* the portable kernels are compiled for it */
     {"avx512", CS_ISA_AVX512},
 };
 
 cs_status cs_isa_parse(const char *name, cs_isa *isa, cs_error *err) {
+#if defined(__x86_64__)
+    const bool avx2 = cpu_has_fma();
+#else
+    const bool avx2 = false;
+#endif
+    CS_CHECK(avx2 || strcmp(name, "avx2") != 0, CS_ERROR_UNSUPPORTED,
+             "this CPU has no AVX2 with FMA; use auto or portable (the results are the same bits)");
     for (size_t i = 0; i < sizeof isa_names / sizeof *isa_names; i++)
         if (strcmp(isa_names[i].name, name) == 0) {
             *isa = isa_names[i].isa;
@@ -85,7 +93,7 @@ cs_status cs_isa_parse(const char *name, cs_isa *isa, cs_error *err) {
         }
     return cs_error_set(err, CS_ERROR_ARGUMENT, NULL, -1,
                         "there is no instruction set \"%.40s\"; known are auto, "
-                        "portable-nofma, portable, avx512",
+                        "portable-nofma, portable, avx2, avx512",
                         name);
 }
 

@@ -61,77 +61,6 @@ static void conv_tile(const NAME(conv_tile) *tile) {
     }
 }
 
-/* One panel of a pixel through the epilogue, in place: `count` results from lane `first` on. Each stage is checked by itself, so that
- * what is found does not depend on what was fused. */
-static inline unsigned finish_panel(const NAME(finish_tile) *tile, int first, int count,
-                                    const REAL *residual, REAL *v, uint16_t *gate) {
-    bool own = false, scale = false, add = false;
-    for (int l = 0; l < count; l++)
-        own |= NAME(not_finite)(v[l]);
-    if (tile->scale)
-        for (int l = 0; l < count; l++) {
-            v[l] = fused(v[l], tile->scale[first + l], tile->shift[first + l]);
-            scale |= NAME(not_finite)(v[l]);
-        }
-    if (residual)
-        for (int l = 0; l < count; l++) {
-            v[l] = v[l] + residual[l];
-            add |= NAME(not_finite)(v[l]);
-        }
-    if (tile->relu) {
-        unsigned open = 0;
-        for (int l = 0; l < count; l++) {
-            open |= (unsigned)!(v[l] <= 0) << l;
-            v[l] = v[l] <= 0 ? 0 : v[l];
-        }
-        if (gate)
-            *gate = (uint16_t)open;
-    }
-    return (own ? STAGE_OWN : 0U) | (scale ? STAGE_SCALE : 0U) | (add ? STAGE_ADD : 0U);
-}
-
-/* The same in a backward pass: out is written. */
-static inline unsigned finish_backward(const NAME(finish_tile) *tile, int first, int count,
-                                       unsigned open, const REAL *v, REAL *out) {
-    bool own = false, scale = false;
-    for (int l = 0; l < count; l++) {
-        REAL sum = tile->add ? out[l] + v[l] : v[l];
-        own |= NAME(not_finite)(v[l]);
-        sum = open >> l & 1 ? sum : 0;
-        if (tile->scale) {
-            sum = sum * tile->scale[first + l];
-            scale |= NAME(not_finite)(sum);
-        }
-        out[l] = sum + 0;
-    }
-    return (own ? STAGE_OWN : 0U) | (scale ? STAGE_SCALE : 0U);
-}
-
-static unsigned finish_tile(const NAME(finish_tile) *tile) {
-    unsigned flags = 0;
-    for (int p = 0; p < tile->pixels; p++)
-        for (int first = 0; first < tile->lanes; first += KERNEL_PANEL) {
-            const int left = tile->lanes - first, count = left < KERNEL_PANEL ? left : KERNEL_PANEL;
-            const size_t pixel = tile->pixel[p], at = pixel * tile->out_stride + (size_t)first;
-            REAL v[KERNEL_PANEL], *out = tile->out + at;
-            for (int l = 0; l < KERNEL_PANEL; l++)
-                v[l] = tile->acc[(size_t)p * tile->acc_stride + (size_t)(first + l)];
-            if (tile->open) {
-                flags |= finish_backward(
-                    tile, first, count,
-                    tile->open[pixel * tile->gate_stride + (size_t)first / KERNEL_PANEL], v, out);
-                continue;
-            }
-            flags |= finish_panel(
-                tile, first, count, tile->residual ? tile->residual + at : NULL, v,
-                tile->gates ? tile->gates + pixel * tile->gate_stride + first / KERNEL_PANEL
-                            : NULL);
-            for (int l = 0; l < count; l++)
-                out[l] = (tile->add ? out[l] + v[l] : v[l]) + 0;
-        }
-    return flags;
-}
-
 static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const REAL *scale,
                             const REAL *shift, REAL *out) {
     bool bad = false;
@@ -142,33 +71,6 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
             bad |= NAME(not_finite)(v);
         }
     return bad ? STAGE_OWN : 0U;
-}
-
-/* The terms that are not zero, one after another. */
-static void skip_tile(const NAME(skip_tile) *tile) {
-    for (int p = 0; p < tile->pixels; p++)
-        for (int i = 0; i < tile->panels; i++) {
-            REAL *acc = tile->acc + (p * tile->panels + i) * KERNEL_PANEL;
-            lanes sum[PANEL_VECTORS];
-            for (int v = 0; v < PANEL_VECTORS; v++)
-                sum[v] =
-                    tile->bias ? lanes_load(tile->bias + i * KERNEL_PANEL + v * LANES) : (lanes){0};
-            for (size_t t = 0; t < tile->taps; t++) {
-                const REAL *w = tile->panel + (size_t)i * tile->panel_size + tile->tap_panel[t];
-                const REAL *x = tile->source[t * tile->source_stride + (size_t)p];
-                const uint16_t *m = tile->nonzero[t * tile->source_stride + (size_t)p];
-                for (size_t c = 0; c < tile->channels; c += KERNEL_PANEL)
-                    for (unsigned bits = m[c / KERNEL_PANEL]; bits; bits &= bits - 1) {
-                        const size_t at = c + (size_t)__builtin_ctz(bits);
-                        const lanes value = lanes_broadcast(x[at]);
-                        for (int v = 0; v < PANEL_VECTORS; v++)
-                            sum[v] = LANES_FMA(value, lanes_load(w + at * KERNEL_PANEL + v * LANES),
-                                               sum[v]);
-                    }
-            }
-            for (int v = 0; v < PANEL_VECTORS; v++)
-                lanes_store(acc + v * LANES, sum[v]);
-        }
 }
 
 #if CS_SOFT_FMA
@@ -182,14 +84,14 @@ const NAME(kernels) TABLE = {
     .isa = ISA,
     .tile_pixels = TILE_PIXELS,
     .tile_panels = 1,
-    .skip_panels = 4,
-    .skip_percent = 50,
+    .skip_panels = SKIP_PANELS_PORTABLE,
+    .skip_percent = 56,
     .skip_load = 0,
     .joined_pixels = 1,
     .joined_percent = 50,
     .conv_tile = conv_tile,
-    .skip_tile = skip_tile,
-    .finish_tile = finish_tile,
+    .skip_tile = PORTABLE(skip_tile),
+    .finish_tile = PORTABLE(finish_tile),
     .scale_shift = scale_shift,
     .outer_rows = OUTER_ROWS,
     .outer_lanes = OUTER_LANES,

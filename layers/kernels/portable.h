@@ -15,6 +15,17 @@
 #define PORTABLE(x) x##_portable_f64
 #endif
 
+/* skip_portable.c: 4 panels of floats, or 2 of doubles, fill 8 registers of AVX2. */
+#if REAL_IS_FLOAT
+#define SKIP_PANELS_PORTABLE 4
+#else
+#define SKIP_PANELS_PORTABLE 2
+#endif
+void PORTABLE(skip_tile)(const NAME(skip_tile) *tile);
+
+/* finish_portable.c */
+unsigned PORTABLE(finish_tile)(const NAME(finish_tile) *tile);
+
 /* outer_6_portable.c */
 unsigned PORTABLE(outer_tile)(const NAME(outer_tile) *tile);
 
