@@ -33,7 +33,7 @@ LIBS        = $(SYSTEM_LIBS) $(BLAS_LIBS) -lm
 # Who may include whom: each group of sources is compiled with these folders of staged headers only.
 INC := $(BUILD)/include
 STAGED := $(INC)/public/cnnscope.h $(INC)/public/cnnscope_types.h $(INC)/public/cnnscope_support.h \
-          $(INC)/public/cnnscope_plan.h \
+          $(INC)/public/cnnscope_plan.h $(INC)/public/cnnscope_training.h \
           $(INC)/base/base.h $(INC)/layers/layer.h $(INC)/kernels/kernel.h \
           $(INC)/cam/cnnscope_cam.h $(INC)/cam/cnnscope_measures.h $(INC)/convert/cnnscope_convert.h
 I_kernels       := -I$(INC)/kernels

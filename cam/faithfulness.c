@@ -156,7 +156,8 @@ static void make_image(measuring *m, int64_t number, int64_t slot) {
         return;
     }
     bool inserts = number >= 2 + m->points;
-    int64_t point = number == 0 ? 0 : (number - 2) % m->points, changed = point * m->step;
+    int64_t point = number == 0 || m->points < 1 ? 0 : (number - 2) % m->points,
+            changed = point * m->step;
     for (int64_t i = 0; i < m->pixels; i++)
         put_pixel(m, slot, m->order[i].pixel, (i < changed) != inserts);
 }

@@ -50,7 +50,8 @@ cs_status parse_size(const char *text, int64_t *width, int64_t *height, cs_error
 /* Opens a model; a name without ".json" gets it where only that exists. */
 cs_status open_model(const cli_common *common, const char *path, cs_model **model, cs_error *err);
 
-/* Fills options from --threads, --engine, --dtype, --isa and --kernel. Errors: CS_ERROR_ARGUMENT. */
+/* Fills options from --threads, --engine, --dtype, --isa and --kernel. Errors:
+ * CS_ERROR_ARGUMENT. */
 cs_status read_run_options(const cli_common *common, cs_run_options *options, cs_error *err);
 
 const char *engine_name(cs_engine engine);

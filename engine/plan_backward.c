@@ -1,5 +1,5 @@
-/* plan_backward.c - the backward operations of a plan: which gradients are needed, where each node's
- * contributions go, and when hooks are called.
+/* plan_backward.c - the backward operations of a plan: which gradients are needed, where each
+ * node's contributions go, and when hooks are called.
  */
 #include "planner.h"
 
@@ -53,8 +53,8 @@ static void plan_node_backward(planner *p, int node, int32_t time) {
         p->plan->backward[p->plan->backward_count++] = op;
 }
 
-/* Before a node's backward operation: the hooks of the calls whose output it gives, as outer modules
- * come first and pre-hooks before those that are told of the same gradient. */
+/* Before a node's backward operation: the hooks of the calls whose output it gives, as outer
+ * modules come first and pre-hooks before those that are told of the same gradient. */
 static void open_calls(planner *p, int node) {
     const int begin = p->plan->backward_count;
     int hook = 0, index = 0;

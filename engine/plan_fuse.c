@@ -1,9 +1,10 @@
-/* plan_fuse.c - what of the following backward operations a convolution's own does while its results
- * are in registers, and which zeros of a gradient it may skip.
+/* plan_fuse.c - what of the following backward operations a convolution's own does while its
+ * results are in registers, and which zeros of a gradient it may skip.
  *
- * The gradient that a convolution completes often goes on through a ReLU and a batch norm, in place:
- * closed gates make it zero, the scale is multiplied. Both are one step for each number, so the
- * convolution's epilogue does them. And the gradient that it starts from has passed gates itself.
+ * The gradient that a convolution completes often goes on through a ReLU and a batch norm, in
+ * place: closed gates make it zero, the scale is multiplied. Both are one step for each number, so
+ * the convolution's epilogue does them. And the gradient that it starts from has passed gates
+ * itself.
  */
 #include "planner.h"
 

@@ -44,8 +44,8 @@ static inline bool planner_keeps_input(const planner *p, int node) {
     return kind->needs_input || (kind->weight_reads_input && planner_wants(p, node, 0));
 }
 
-/* plan_backward.c: makes the backward operations. Errors: CS_ERROR_ARGUMENT (a gradient is asked for
- * that the seed does not depend on). */
+/* plan_backward.c: makes the backward operations. Errors: CS_ERROR_ARGUMENT (a gradient is asked
+ * for that the seed does not depend on). */
 cs_status planner_make_backward(planner *p, cs_error *err);
 
 /* plan_fuse.c: convolutions do what follows them in place. */

@@ -65,7 +65,8 @@ static inline void *run_saved(const cs_run *run, int node) {
     return imposed ? imposed : run_at(run, run->plan.saved[node]);
 }
 
-/* Where a ReLU's gates are written (or stand, if imposed): saved, or for skipping alone; or NULL. */
+/* Where a ReLU's gates are written (or stand, if imposed): saved, or for skipping alone; or
+ * NULL. */
 static inline void *run_gates(const cs_run *run, int node) {
     void *saved = run_saved(run, node);
     return saved ? saved : run_at(run, run->plan.mask[node]);

@@ -175,7 +175,8 @@ static void add_parameters(cs_run *run, int node, const cs_tensor *parameters) {
     run_layer(run, node, kind->tangent_parameters, &call);
 }
 
-/* Batch norm in training: its Jacobian is symmetric, so the tangent is what backward makes of it. */
+/* Batch norm in training: its Jacobian is symmetric, so the tangent is what backward makes of
+ * it. */
 static void run_symmetric(cs_run *run, int node, layer_call call) {
     const layer *kind = run_kind(run, node);
     call.doutput = call.input[0];

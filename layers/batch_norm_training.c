@@ -5,8 +5,8 @@
  *   mean = sum(x) / M,   var = sum((x - mean)^2) / M,   t = gamma / sqrt(var + eps)
  *   scale = (T)t,   shift = (T)fma(-mean, scale, beta),   y = fma(x, scale, shift)
  *
- * Input gradient. With d = x - mean: mean depends on each x by 1/M, var by 2*d/M (the sum of d is 0),
- * so from y = d * gamma * (var + eps)^(-1/2) + beta
+ * Input gradient. With d = x - mean: mean depends on each x by 1/M, var by 2*d/M (the sum of d is
+ * 0), so from y = d * gamma * (var + eps)^(-1/2) + beta
  *
  *   dx = t * (dy - sum(dy)/M - d * sum(dy*d) / (var + eps) / M)
  *      = t * ((dy - a) - d*b),    a = sum(dy) / M,   b = sum(dy*d) / (var + eps) / M
@@ -14,8 +14,8 @@
  * Parameter gradients: dbeta = sum(dy),  dgamma = sum(dy*d) / sqrt(var + eps), per image one sum in
  * double, rounded once and added.
  *
- * Tangent: the Jacobian above is symmetric in x and dx, so x' goes through it as dy does; parameters
- * add d / sqrt(var + eps) * gamma' + beta'.
+ * Tangent: the Jacobian above is symmetric in x and dx, so x' goes through it as dy does;
+ * parameters add d / sqrt(var + eps) * gamma' + beta'.
  *
  * Statistics belong to the whole batch, so they come before the first result, and a and b before
  * the first dx: `statistics` and `backward_params` leave them in `saved`.
@@ -32,7 +32,9 @@ static double *saved_doubles(const layer_call *call, int which) {
     return (double *)call->saved + (size_t)which * (size_t)call->in.c;
 }
 
-static REAL *saved_scale(const layer_call *call) { return (REAL *)saved_doubles(call, DOUBLES); }
+static REAL *saved_scale(const layer_call *call) {
+    return (REAL *)(void *)saved_doubles(call, DOUBLES);
+}
 
 static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch) {
     (void)a, (void)out, (void)batch;
@@ -115,7 +117,8 @@ static bool add_image(const layer_call *call, size_t c, size_t some, const doubl
 
 #define NEAR 32 /* pixels that stay in the first-level cache between the sums */
 
-/* Sums of image n's dy and dy*d over channels [c, c + some): the batch's go on, the image's begin. */
+/* Sums of image n's dy and dy*d over channels [c, c + some): the batch's go on, the image's
+ * begin. */
 static void sum_image(const layer_call *call, int64_t n, size_t c, size_t some, double *batch_dy,
                       double *batch_product, double *dy_sum, double *product) {
     const NAME(kernels) *kernels = call->kernels;

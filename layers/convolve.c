@@ -7,8 +7,8 @@
  * pointers (strip.c), one for each tap and result, leads to the channels of the source pixel.
  * The idea of the pointer table is that of Dukhan, "The Indirect Convolution Algorithm" (2019).
  *
- * Work is divided into units: a strip of results (consecutive pixels) times a bundle of panels of 16
- * channels. Consecutive units share their strip. A unit is computed densely, tile by tile, or
+ * Work is divided into units: a strip of results (consecutive pixels) times a bundle of panels of
+ * 16 channels. Consecutive units share their strip. A unit is computed densely, tile by tile, or
  * without the source's zeros where there are enough of them; the bits are the same.
  */
 #include "strip.h"
@@ -131,11 +131,12 @@ static unsigned run_unit(NAME(unit) *unit) {
         memcpy(bias, work->bias + unit->k, (size_t)unit->lanes * sizeof(REAL));
     unit->bias = work->bias ? bias : NULL;
     if (unit->strip->skip)
-        return run_skipping(unit);
-    for (int first = 0; first < unit->panels; first += together) {
+        flags = run_skipping(unit);
+    for (int first = 0; first < unit->panels && !unit->strip->skip; first += together) {
         const int left = unit->panels - first;
         flags |= run_dense(unit, first, left < together ? left : together);
     }
+    unit->bias = NULL;
     return flags;
 }
 
@@ -144,8 +145,8 @@ static unsigned run_unit(NAME(unit) *unit) {
 /* Every so many'th pixel is looked at. */
 #define SAMPLED 4
 
-/* About how many channels of the strip's middle tap, whose sources are nearly all of the strip's, are left
- * when zeros that `joined` neighbours share are skipped, summed over its pixels. */
+/* About how many channels of the strip's middle tap, whose sources are nearly all of the strip's,
+ * are left when zeros that `joined` neighbours share are skipped, summed over its pixels. */
 static size_t count_left(const NAME(convolve) *work, const NAME(strip) *strip, size_t joined) {
     const size_t words = (size_t)(work->source.c / work->groups) / CS_PANEL;
     const uint16_t *const *nonzero = strip->nonzero + work->taps / 2 * STRIP_LIMIT;
@@ -173,7 +174,8 @@ static bool strip_skips(const NAME(convolve) *work, const NAME(strip) *strip) {
     const size_t left = count_left(work, strip, few ? (size_t)kernels->joined_pixels : 1);
     const double percent = few ? kernels->joined_percent : kernels->skip_percent;
     const double limit = percent * (double)strip->length - kernels->skip_load;
-    return (double)left * 100 <= limit * (double)(work->source.c / work->groups);
+    const int64_t channels = work->source.c / work->groups;
+    return (double)left * 100 <= limit * (double)channels;
 }
 
 /* ------------------------------------------------------------------ all units ------------ */

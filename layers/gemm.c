@@ -168,8 +168,8 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     return bad ? LAYER_OWN : 0U;
 }
 
-/* Adds outputs [first, end) of the layer's weight gradient, made for one image as [k][(c, r, s)], to
- * the gradient, which lies as K x R x S x C. */
+/* Adds outputs [first, end) of the layer's weight gradient, made for one image as [k][(c, r, s)],
+ * to the gradient, which lies as K x R x S x C. */
 static bool add_weight_gradient(const layer_call *call, const cs_node_attributes *a, int64_t first,
                                 int64_t end, const REAL *made) {
     const int64_t taps = a->kernel_size[0] * a->kernel_size[1], channels = call->in.c / a->groups;

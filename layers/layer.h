@@ -27,7 +27,8 @@ typedef enum layer_isa {
     LAYER_AVX512 = 3,
 } layer_isa;
 
-/* Whether a convolution skips the zeros of its source; numbers as cs_kernel. The bits are the same. */
+/* Whether a convolution skips the zeros of its source; numbers as cs_kernel. The bits are the
+ * same. */
 typedef enum layer_kernel {
     LAYER_KERNEL_AUTO = 0,  /* where there are enough of them */
     LAYER_KERNEL_DENSE = 1, /* never */
@@ -66,8 +67,8 @@ typedef struct layer_call {
     void *dinput[2];           /* backward: where the gradient goes, NULL where nobody asks */
     bool add[2];               /* backward: add to what is there, or store */
     const float *parameter[4]; /* PyTorch's own tensors in the operation's order, or NULL */
-    /* backward_params: gradients of weight (K x R x S x C/groups; gamma: C) and bias (K; beta: C) to
-     * add to, NULL where nobody asks */
+    /* backward_params: gradients of weight (K x R x S x C/groups; gamma: C) and bias (K; beta: C)
+     * to add to, NULL where nobody asks */
     void *dparameter[2];
     /* Tangents: `input` and `output` are tangents, and conv2d and linear leave their bias out. */
     bool tangent;
@@ -120,9 +121,9 @@ typedef struct layer {
      * `backward`, which may write over doutput. NULL: no parameters. */
     layer_function backward_params;
     bool weight_reads_input; /* backward_params reads input[0] for dparameter[0] */
-    /* Batch norm in training: what all parts of `forward` need first. It writes `saved`, which begins
-     * with each channel's mean and sum of squared differences from it, as doubles; backward_params,
-     * which then always runs, writes there what `backward` reads. */
+    /* Batch norm in training: what all parts of `forward` need first. It writes `saved`, which
+     * begins with each channel's mean and sum of squared differences from it, as doubles;
+     * backward_params, which then always runs, writes there what `backward` reads. */
     layer_function statistics;
     const struct layer *training; /* what takes its place in training mode, or NULL */
     bool needs_output;            /* backward reads the forward output */

@@ -24,7 +24,8 @@ typedef struct NAME(strip) {
     bool skip;                 /* the strip has zeros enough for skipping */
 } NAME(strip);
 
-/* Bytes of scratch for a strip of `taps` taps, each a run of `run` pixels of `channels` channels. */
+/* Bytes of scratch for a strip of `taps` taps, each a run of `run` pixels of `channels`
+ * channels. */
 size_t NAME(strip_size)(size_t taps, size_t run, size_t channels);
 
 /* The strip in the scratch memory of a part, with nothing loaded. */

@@ -1,9 +1,11 @@
 /* weight_gradient.c - the one driver behind the weight gradients of convolution and linear, and the
  * sums over pixels that bias gradients are.
  *
- *   y[n,k,oy,ox] = b[k] + sum over r, s, c of x[n,c,iy,ix] * w[k,c,r,s],  iy = oy*stride - pad + r*dil
+ *   y[n,k,oy,ox] = b[k] + sum over r, s, c of x[n,c,iy,ix] * w[k,c,r,s],  iy = oy*stride - pad +
+ * r*dil
  *
- * so each output pixel of each image whose tap (r, s) lies inside contributes to a weight's gradient:
+ * so each output pixel of each image whose tap (r, s) lies inside contributes to a weight's
+ * gradient:
  *
  *   dw[k,c,r,s] = sum over n, oy, ox of  dy[n,k,oy,ox] * x[n,c,iy,ix]
  *   db[k]       = sum over n, oy, ox of  dy[n,k,oy,ox]

@@ -1,5 +1,6 @@
-/* test_hook_cases.c - hooks on networks so small that every number is known: modules with two inputs,
- * replacements that must not reach further than they should, and everything that is refused.
+/* test_hook_cases.c - hooks on networks so small that every number is known: modules with two
+ * inputs, replacements that must not reach further than they should, and everything that is
+ * refused.
  */
 #include "model_builder.h"
 #include "test_support.h"

@@ -55,7 +55,8 @@ static void close_scene(scene *s) {
     random_model_free(&s->net);
 }
 
-/* A prepared run of at most `batch` images with all parameter gradients. NULL without the engine. */
+/* A prepared run of at most `batch` images with all parameter gradients. NULL without the
+ * engine. */
 static cs_run *prepare(const scene *s, const setting *how, int64_t batch) {
     cs_error err;
     cs_run *run = NULL;

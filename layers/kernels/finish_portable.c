@@ -1,8 +1,8 @@
 /* finish_portable.c - the portable epilogue of a tile.
  *
- * Whole panels go through it as vectors and are looked at once: a NaN or an infinity of any stage is
- * still one in the value before ReLU. Where one shows up, and for panels that are not whole, plain
- * loops do it again and tell the stages apart.
+ * Whole panels go through it as vectors and are looked at once: a NaN or an infinity of any stage
+ * is still one in the value before ReLU. Where one shows up, and for panels that are not whole,
+ * plain loops do it again and tell the stages apart.
  */
 #include "lanes.h"
 #include "portable.h"
@@ -39,10 +39,13 @@ static inline wholes lanes_of(unsigned bits) {
     return where;
 }
 
+/* 0, or NaN for NaN and infinity. */
+static inline lanes alarm(lanes v) { return v * (lanes){0}; }
+
 static inline bool any_nan(lanes bad) {
     bool any = false;
     for (int i = 0; i < LANES; i++)
-        any |= !(bad[i] <= 0);
+        any |= !(bad[i] <= 0); /* both zeros are */
     return any;
 }
 
@@ -61,7 +64,7 @@ static inline bool finish_whole(const NAME(finish_tile) *tile, int p, int first)
                              lanes_load(tile->shift + first + l));
         if (tile->residual)
             v[i] = v[i] + lanes_load(tile->residual + at + l);
-        bad += v[i] - v[i]; /* 0, or NaN for NaN and infinity */
+        bad += alarm(v[i]);
         if (tile->relu) {
             const wholes closed = v[i] <= 0;
             open |= bits_of(~closed) << l;
@@ -88,13 +91,13 @@ static inline bool backward_whole(const NAME(finish_tile) *tile, int p, int firs
     for (int i = 0; i < PANEL_VECTORS; i++) {
         const int l = i * LANES;
         v[i] = lanes_load(acc + l);
-        bad += v[i] - v[i];
+        bad += alarm(v[i]);
         if (tile->add)
             v[i] = lanes_load(out + l) + v[i];
         v[i] = keep(lanes_of(open >> l), v[i]);
         if (tile->scale)
             v[i] = v[i] * lanes_load(tile->scale + first + l);
-        bad += v[i] - v[i];
+        bad += alarm(v[i]);
     }
     if (any_nan(bad))
         return false;

@@ -61,9 +61,9 @@ typedef struct NAME(conv_tile) {
 } NAME(conv_tile);
 
 /* The same chains without the terms whose source is zero: any number of pixels x `panels` x 16.
- * nonzero[t * source_stride + p] points to the masks of source[t * source_stride + p], a word for 16
- * channels (bit l for channel l of them; `channels` is a multiple of 16). Only channels whose bit is
- * set are multiplied. */
+ * nonzero[t * source_stride + p] points to the masks of source[t * source_stride + p], a word for
+ * 16 channels (bit l for channel l of them; `channels` is a multiple of 16). Only channels whose
+ * bit is set are multiplied. */
 typedef struct NAME(skip_tile) {
     int pixels; /* any */
     int panels; /* 1 .. skip_panels */
@@ -78,14 +78,14 @@ typedef struct NAME(skip_tile) {
     REAL *acc;        /* [pixels][panels][16], 64-byte aligned */
 } NAME(skip_tile);
 
-/* The fused epilogue of a tile: acc[p * acc_stride + 0..lanes) goes through scale and shift (batch norm), the
- * residual's addition and ReLU, as far as they are given, and is stored as v + (+0), or added to
- * what is there. Pixel p's result lies at out + pixel[p] * out_stride, its residual at residual +
- * pixel[p] * out_stride, its gate bits (a word for every 16 lanes: bit l for lane l, set where open) at
- * gates + pixel[p] * gate_stride.
+/* The fused epilogue of a tile: acc[p * acc_stride + 0..lanes) goes through scale and shift (batch
+ * norm), the residual's addition and ReLU, as far as they are given, and is stored as v + (+0), or
+ * added to what is there. Pixel p's result lies at out + pixel[p] * out_stride, its residual at
+ * residual + pixel[p] * out_stride, its gate bits (a word for every 16 lanes: bit l for lane l, set
+ * where open) at gates + pixel[p] * gate_stride.
  *
- * In a backward pass (`open` is given) the order is another: added to what is there if asked, set to
- * +0 where the gate (laid out as above) is closed, multiplied by the scale, if given. */
+ * In a backward pass (`open` is given) the order is another: added to what is there if asked, set
+ * to +0 where the gate (laid out as above) is closed, multiplied by the scale, if given. */
 typedef struct NAME(finish_tile) {
     int pixels, lanes;
     size_t acc_stride;
@@ -117,8 +117,8 @@ typedef struct NAME(outer_tile) {
     size_t dw_stride;
 } NAME(outer_tile);
 
-/* Rows of a map through batch norm, a residual's addition and ReLU, as far as they are given; all of
- * `channels` values a row, gates of layer_gate_words(channels) words. */
+/* Rows of a map through batch norm, a residual's addition and ReLU, as far as they are given; all
+ * of `channels` values a row, gates of layer_gate_words(channels) words. */
 typedef struct NAME(norm_rows) {
     size_t rows, channels;
     const REAL *x, *scale, *shift;
@@ -136,8 +136,8 @@ typedef struct NAME(kernels) {
     /* Skipping pays where at most skip_percent - skip_load / pixels of 100 values are not zero
      * (measured; a block of weights is loaded for all pixels of a strip). */
     int skip_percent, skip_load;
-    /* Up to half of skip_panels are computed for so many pixels together, which skip what is zero in
-     * all of them, and pay where at most joined_percent is left. */
+    /* Up to half of skip_panels are computed for so many pixels together, which skip what is zero
+     * in all of them, and pay where at most joined_percent is left. */
     int joined_pixels, joined_percent;
     void (*conv_tile)(const NAME(conv_tile) *tile);
     void (*skip_tile)(const NAME(skip_tile) *tile);

@@ -100,8 +100,8 @@ static inline void fetch_rows(const char *next, size_t panel_bytes, int panels, 
                          _MM_HINT_T0);
 }
 
-/* Up to half of the panels, for JOINED_PIXELS pixels together: a channel is left out where it is zero
- * in all of them, and a weight loaded once serves them all. */
+/* Up to half of the panels, for JOINED_PIXELS pixels together: a channel is left out where it is
+ * zero in all of them, and a weight loaded once serves them all. */
 static inline __attribute__((always_inline)) void add_block_joined(const block *given,
                                                                    const REAL *const *source,
                                                                    size_t first, uint64_t bits,
@@ -163,7 +163,8 @@ static inline __attribute__((always_inline)) void run_block(const NAME(skip_tile
                   mask_of(m[p + 1] + word, b->words), acc, panels, true);
     }
     if (p < tile->pixels)
-        add_block(b, x[p] + first, NULL, mask_of(m[p] + word, b->words), 0, acc, panels, false);
+        add_block(b, x[p] + first, x[p] + first, mask_of(m[p] + word, b->words), 0, acc, panels,
+                  false);
 }
 
 static inline __attribute__((always_inline)) void skip_panels(const NAME(skip_tile) *tile,

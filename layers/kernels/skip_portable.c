@@ -1,8 +1,9 @@
 /* skip_portable.c - the portable skipping kernel: one pixel x up to 4 panels.
  *
- * For each tap and 64 channels of it the sums of a pixel are taken into registers (8 of AVX2's 16 for
- * 4 panels of floats), its mask is walked bit by bit from the lowest channel up, and only what is not
- * zero is multiplied. The 64 x 64 weights of the block stay in the first-level cache for all pixels.
+ * For each tap and 64 channels of it the sums of a pixel are taken into registers (8 of AVX2's 16
+ * for 4 panels of floats), its mask is walked bit by bit from the lowest channel up, and only what
+ * is not zero is multiplied. The 64 x 64 weights of the block stay in the first-level cache for all
+ * pixels.
  */
 #include "lanes.h"
 #include "portable.h"
