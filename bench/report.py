@@ -121,6 +121,12 @@ def accuracy_table():
     return table(["rms error (cnnscope's divided by it)"] + [f"{n}, {i}" for n, i in keys], rows)
 
 
+def zeros_table():
+    rows = [[f"{l['threads']}", f"{l['dense']:.1f}", f"{l['skip']:.1f}, {l['skip_of_dense']:.2f}", f"{l['auto']:.1f}, {l['auto_of_dense']:.2f}"]
+            for l in of("zeros", shape="all")]
+    return table(["threads", "dense, ms", "skip, ms and of dense", "auto, ms and of dense"], rows)
+
+
 def growth_table():
     rows = []
     for axis in ("batch", "size", "depth"):
@@ -193,7 +199,8 @@ def main():
     results = here / "RESULTS.md"
     text = results.read_text()
     for name, source, make in (("compare", "compare", compare_tables), ("layers", "compare", layers_table), ("networks", "networks", networks_table),
-                               ("explain", "explain", explain_table), ("accuracy", "accuracy", accuracy_table), ("growth", "growth", growth_table)):
+                               ("explain", "explain", explain_table), ("accuracy", "accuracy", accuracy_table), ("growth", "growth", growth_table),
+                               ("zeros", "zeros", zeros_table)):
         if source in lines:
             text, count = re.subn(f"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", lambda m: m[1] + make() + "\n" + m[2], text, flags=re.S)
             assert count == 1, f"RESULTS.md has no place for {name}"

@@ -49,7 +49,7 @@ static void run_golden(cs_run *run, const cs_model *model) {
 }
 
 static void check_network(const char *network, const char *json, cs_dtype dtype, cs_isa isa,
-                          int threads) {
+                          cs_kernel kernel, int threads) {
     row rows[ROW_LIMIT];
     const int count = read_rows(network, rows);
     cs_error err;
@@ -58,6 +58,7 @@ static void check_network(const char *network, const char *json, cs_dtype dtype,
     cs_run_options options = CS_RUN_OPTIONS_DEFAULT;
     options.dtype = dtype;
     options.isa = isa;
+    options.kernel = kernel;
     options.threads = threads;
     ck_assert_msg(count >= 5, "docs/arithmetic.md has %d hashes of %s", count, network);
     REQUIRE_OK(cs_model_open(json, NULL, &model, &err), err);
@@ -89,7 +90,7 @@ START_TEST(test_example) {
         for (int isa = CS_ISA_PORTABLE_NOFMA; isa <= CS_ISA_LAST; isa++)
             for (int threads = 1; threads <= 3 && cs_isa_available((cs_isa)isa); threads++)
                 check_network("small_resnet", "examples/small_resnet.json", (cs_dtype)dtype,
-                              (cs_isa)isa, threads);
+                              (cs_isa)isa, CS_KERNEL_AUTO, threads);
 }
 END_TEST
 
@@ -110,8 +111,9 @@ START_TEST(test_resnet50) {
     const char *json = seeded_resnet50();
     for (int isa = CS_ISA_PORTABLE; isa <= CS_ISA_LAST; isa++)
         if (cs_isa_available((cs_isa)isa)) {
-            check_network("resnet50", json, CS_F32, (cs_isa)isa, 2);
-            check_network("resnet50", json, CS_F64, (cs_isa)isa, 2);
+            for (int kernel = 0; kernel <= CS_KERNEL_LAST; kernel++)
+                check_network("resnet50", json, CS_F32, (cs_isa)isa, (cs_kernel)kernel, 2);
+            check_network("resnet50", json, CS_F64, (cs_isa)isa, CS_KERNEL_AUTO, 2);
         }
 }
 END_TEST
@@ -121,10 +123,10 @@ START_TEST(test_resnet50_everywhere) {
         return;
     const char *json = seeded_resnet50();
     for (int dtype = CS_F32; dtype <= CS_F64; dtype++) {
-        check_network("resnet50", json, (cs_dtype)dtype, CS_ISA_PORTABLE, 1);
-        check_network("resnet50", json, (cs_dtype)dtype, CS_ISA_PORTABLE, 3);
-        check_network("resnet50", json, (cs_dtype)dtype, CS_ISA_PORTABLE, 7);
-        check_network("resnet50", json, (cs_dtype)dtype, CS_ISA_PORTABLE_NOFMA, 2);
+        check_network("resnet50", json, (cs_dtype)dtype, CS_ISA_PORTABLE, CS_KERNEL_AUTO, 1);
+        check_network("resnet50", json, (cs_dtype)dtype, CS_ISA_PORTABLE, CS_KERNEL_AUTO, 3);
+        check_network("resnet50", json, (cs_dtype)dtype, CS_ISA_PORTABLE, CS_KERNEL_AUTO, 7);
+        check_network("resnet50", json, (cs_dtype)dtype, CS_ISA_PORTABLE_NOFMA, CS_KERNEL_AUTO, 2);
     }
 }
 END_TEST

@@ -22,15 +22,17 @@ static const cs_isa isas[] = {CS_ISA_PORTABLE, CS_ISA_AVX512, CS_ISA_PORTABLE_NO
 typedef struct setting {
     int threads;
     cs_isa isa;
+    cs_kernel kernel;
     bool keep_all;
 } setting;
 
-static const setting reference_setting = {1, CS_ISA_PORTABLE, false};
+static const setting reference_setting = {1, CS_ISA_PORTABLE, CS_KERNEL_DENSE, false};
 
 static const char *describe(const char *network, const setting *s, const char *what) {
     static char line[256];
-    snprintf(line, sizeof line, "%s, %d threads, %s, %s: %s", network, s->threads,
-             cs_isa_name(s->isa), s->keep_all ? "everything kept" : "nothing kept", what);
+    snprintf(line, sizeof line, "%s, %d threads, %s, %s, %s: %s", network, s->threads,
+             cs_isa_name(s->isa), cs_kernel_name(s->kernel),
+             s->keep_all ? "everything kept" : "nothing kept", what);
     return line;
 }
 
@@ -56,6 +58,7 @@ static cs_run *start_run(const scene *s, const setting *how, int64_t batch) {
     options.dtype = s->dtype;
     options.threads = how->threads;
     options.isa = how->isa;
+    options.kernel = how->kernel;
     options.max_batch = batch;
     REQUIRE_OK(cs_run_create(s->model, &options, &run, &err), err);
     for (int i = 0; how->keep_all && i < cs_model_node_count(s->model); i++)
@@ -117,13 +120,14 @@ static void check_setting(const scene *s, const setting *how, int64_t count) {
 static void check_settings(const scene *s, bool slow_too) {
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
         for (size_t t = 0; t < sizeof thread_counts / sizeof *thread_counts; t++)
-            for (int keep_all = 0; keep_all < 2; keep_all++) {
-                const setting how = {thread_counts[t], isas[i], keep_all};
+            for (int k = 0; k < 2 * (CS_KERNEL_LAST + 1); k++) {
+                const setting how = {thread_counts[t], isas[i], (cs_kernel)(k / 2), k % 2};
                 const bool soft = how.isa == CS_ISA_PORTABLE_NOFMA;
-                if (soft && !slow_too && how.threads != 2)
+                const bool usual = how.kernel == CS_KERNEL_AUTO;
+                if (!slow_too && how.threads != 2 && (soft || !usual))
                     continue;
                 /* (Everything kept of five large images would be gigabytes.) */
-                check_setting(s, &how, soft || (keep_all && s->input.h > 32) ? 1 : IMAGES);
+                check_setting(s, &how, soft || (how.keep_all && s->input.h > 32) ? 1 : IMAGES);
             }
 }
 
@@ -160,7 +164,7 @@ static void check_scene(scene *s, bool slow_too) {
     make_reference(s);
     check_settings(s, slow_too);
     for (int isa = CS_ISA_PORTABLE; isa <= CS_ISA_LAST; isa++) {
-        const setting how = {2, (cs_isa)isa, false};
+        const setting how = {2, (cs_isa)isa, CS_KERNEL_AUTO, false};
         check_places(s, &how);
     }
 }

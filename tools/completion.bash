@@ -10,7 +10,8 @@ _cnnscope() {
     case $previous in
     --engine) words="direct gemm" ;;
     --dtype) words="f32 f64" ;;
-    --isa) words="auto portable-nofma portable avx512" ;;
+    --isa) words="auto portable-nofma portable avx2 avx512" ;;
+    --kernel) words="auto dense skip" ;;
     --method | --methods)
         words="gradcam gradcam++ scorecam hirescam xgradcam layercam gradient input-x-gradient integrated-gradients"
         ;;
