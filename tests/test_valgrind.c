@@ -13,7 +13,7 @@ static const char *const more[] = {
     "predict in/net.json in/picture.png --engine gemm --dtype f64 --threads 1",
     "explain in/net.json in/picture.png --class all --layer layer2 --dtype f64 -o made/more",
     "explain in/net.json in/picture.png --method gradcam++ --target prob --class all -o made/plus",
-    "compare in/net.json in/picture.png --methods all --steps 3 --curve-steps 3 --sanity --json",
+    "compare in/net.json in/picture.png --methods gradient,xgradcam --curve-steps 2 --json",
 };
 #define MORE_COUNT ((int)(sizeof more / sizeof more[0]))
 

@@ -424,4 +424,5 @@ def main(data):
     sys.exit(failures > 0)
 
 
-main(pathlib.Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))

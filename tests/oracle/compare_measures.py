@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""The measures of `cnnscope compare` against Quantus, torch-cam, SciPy, and NumPy in float64.
+
+    python3 tests/oracle/compare_measures.py DATA
+
+Network: the trained CIFAR ResNet-20, ten pictures, float64. Deletion against Quantus' PixelFlipping (gradient maps, which have
+no equals, so that the order of equals does not matter), deletion and insertion areas, average drop and increase against
+torch-cam's metrics on Grad-CAM, energy and pointing game against Quantus' RelevanceMassAccuracy and PointingGame, rank
+correlation with the next class against SciPy. Exit code 1 where a difference is more than 1e-6 (Quantus and torch-cam round to
+float32 on the way), or 1e-12 for NumPy and SciPy.
+"""
+import contextlib
+import io
+
+from compare_cams import CifarResNet
+import quantus
+import scipy.stats
+import torch.nn.functional as F
+import torchcam.methods as tc
+from torchcam.metrics import ClassificationMetric, DeletionInsertionMetric
+
+from common import *
+
+# It asks that the step divide H W, while the step counts values of all channels: three a pixel here.
+quantus.helpers.asserts.assert_features_in_step = lambda **what: None
+failures = 0
+
+
+class Widened(torch.nn.Module):
+    """Quantus hands over float32."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x.double())
+
+
+def report(what, difference, bar):
+    global failures
+    failures += not difference <= bar
+    print(f"| {what} | {difference:.1e} |{'' if difference <= bar else ' MISSED'}", flush=True)
+
+
+def ours(folder, model_json, images, *options):
+    out = folder / f"compare-{len(list(folder.iterdir()))}"
+    cnnscope("compare", model_json, *images, "--dtype", "f64", "--quiet", *options, "-o", out)
+    return out, json.load(open(out / "manifest.json"))
+
+
+def result(entry, method):
+    return next(r for r in entry["results"] if r["method"] == method)
+
+
+def numpy_curves(model, x, heat, c, steps):
+    """Deletion and insertion, one image at a time."""
+    order = np.argsort(-heat.ravel(), kind="stable")
+    size = -(-order.size // steps)
+    counts = [min(i * size, order.size) for i in range(-(-order.size // size) + 1)]
+    curves = []
+    for inserts in (False, True):
+        curve = []
+        for n in counts:
+            gone = np.zeros(order.size, bool)
+            gone[order[n:] if inserts else order[:n]] = True
+            y = x.clone()
+            y[0, :, torch.from_numpy(gone.reshape(heat.shape))] = 0
+            curve.append(float(model(y).softmax(1)[0, c]))
+        curves.append(curve)
+    return np.array(counts) / order.size, curves
+
+
+def main(data):
+    folder = work_folder()
+    cnnscope("convert", data / "cifar-resnets" / "resnet20-12fca82f.th", "-o", folder / "resnet20")
+    model = CifarResNet(3)
+    state = torch.load(data / "cifar-resnets" / "resnet20-12fca82f.th", map_location="cpu", weights_only=True)["state_dict"]
+    model.load_state_dict({k.removeprefix("module."): v for k, v in state.items()})
+    model = model.eval().double()
+    wide = Widened(model).eval()
+    images = sorted((data / "cifar10-sample" / "png").glob("*.png"))[:10]
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:24, 8:24] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    steps = 16
+    out, report_json = ours(folder, folder / "resnet20.json", images, "--methods", "gradcam,gradient", "--curve-steps", steps, "--masks",
+                            folder / "mask.png", "--sanity")
+    worst = {}
+
+    def note(what, difference):
+        worst[what] = max(worst.get(what, 0), float(difference))
+
+    for path, entry in zip(images, report_json["images"]):
+        x, c = preprocess(path, 32).double(), entry["class"]
+        for method, layer in (("gradcam", "layer3"), ("gradient", "input")):
+            got = result(entry, method)
+            raw = torch.from_numpy(np.load(out / path.stem / f"class-{c}-{method}-{layer}.npy"))
+            heat = F.interpolate(raw[None, None], (32, 32), mode="bilinear", align_corners=False)[0, 0].numpy()
+            with torch.no_grad():
+                fraction, (deletion, insertion) = numpy_curves(model, x, heat, c, steps)
+                scaled = (raw - raw.min()) / (raw.max() - raw.min() + 1e-8)
+                small = F.interpolate(scaled[None, None], (32, 32), mode="bilinear", align_corners=False)
+                before, after = float(model(x).softmax(1)[0, c]), float(model(x * small).softmax(1)[0, c])
+            note("NumPy: curves", max(np.abs(np.array(got["deletion"]) - deletion).max(), np.abs(np.array(got["insertion"]) - insertion).max()))
+            note("NumPy: areas", max(abs(got["deletion_area"] - np.trapezoid(deletion, fraction)),
+                                     abs(got["insertion_area"] - np.trapezoid(insertion, fraction))))
+            note("NumPy: drop and increase", abs(got["drop"] - max(0, before - after) / before) + (got["increase"] != (after > before)))
+            note("NumPy: energy", abs(got["energy"] - (heat * (mask / 255)).sum() / heat.sum()))
+            a, s = heat[None, None], (mask / 255)[None, None].astype(int)
+            with contextlib.redirect_stdout(io.StringIO()):
+                note("Quantus RelevanceMassAccuracy", abs(got["energy"] - quantus.RelevanceMassAccuracy(abs=False, normalise=False,
+                     disable_warnings=True)(wide, x.numpy(), np.array([c]), a, s_batch=s)[0]))
+                hit = quantus.PointingGame(abs=False, normalise=False, disable_warnings=True)(wide, x.numpy(), np.array([c]), a, s_batch=s)[0]
+            note("Quantus PointingGame", got["hit"] != bool(hit))
+        flips = quantus.PixelFlipping(features_in_step=3 * 1024 // steps, perturb_baseline=0.0, abs=False, normalise=False, disable_warnings=True)(
+            wide, x.numpy(), np.array([c]), a, softmax=True)
+        note("Quantus PixelFlipping", np.abs(np.array(flips[0]) - result(entry, "gradient")["deletion"][1:]).max())
+        with tc.GradCAM(model, "layer3") as cam:
+            metrics = [ClassificationMetric(cam, lambda z: z.softmax(-1)), DeletionInsertionMetric(cam, lambda z: z.softmax(-1), steps=steps)]
+            for m in metrics:
+                m.update(x.clone().requires_grad_(True), class_idx=c)
+            grad, summary, curve = result(entry, "gradcam"), metrics[0].summary(), metrics[1].summary()
+        note("torch-cam ClassificationMetric", abs(grad["drop"] - summary["avg_drop"]) + abs(grad["increase"] - summary["conf_increase"]))
+        names = {k: v for k, v in curve.items() if isinstance(v, float)}
+        note("torch-cam deletion", abs(grad["deletion_area"] - next(v for k, v in names.items() if "del" in k)))
+        note("torch-cam insertion", abs(grad["insertion_area"] - next(v for k, v in names.items() if "ins" in k)))
+        other = grad["other_class"]
+        maps = []
+        for k in (c, other):
+            done = folder / f"explain-{path.stem}-{k}"
+            cnnscope("explain", folder / "resnet20.json", path, "--dtype", "f64", "--class", k, "-o", done)
+            maps.append(np.load(done / path.stem / f"class-{k}-gradcam-layer3.npy").ravel())
+        if grad["other_class_correlation"] is not None:
+            note("SciPy spearmanr", abs(grad["other_class_correlation"] - scipy.stats.spearmanr(*maps).statistic))
+    print("| measure | largest difference |\n|---|---|")
+    for what, difference in worst.items():
+        report(what, difference, 1e-12 if what.startswith(("NumPy", "SciPy")) else 1e-6)
+    sys.exit(failures > 0)
+
+
+main(pathlib.Path(sys.argv[1]))
