@@ -22,7 +22,7 @@ class Cifar(torch.nn.Module):
         def forward(self, x):
             y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
             if self.stride != 1:
-                x = torch.nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more))
+                x = torch.nn.functional.pad(torch.nn.functional.max_pool2d(x, 1, 2), (0, 0, 0, 0, self.more, self.more))
             return torch.relu(y + x)
 
     def __init__(self, blocks=3):
@@ -153,8 +153,8 @@ def ncnn_peer(model, x, threads, folder, winograd):
     net = ncnn.Net()
     net.opt.num_threads, net.opt.use_winograd_convolution = threads, winograd
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
-    net.load_param(str(stem.with_suffix(".ncnn.param")))
-    net.load_model(str(stem.with_suffix(".ncnn.bin")))
+    if net.load_param(str(stem.with_suffix(".ncnn.param"))) != 0 or net.load_model(str(stem.with_suffix(".ncnn.bin"))) != 0:
+        raise RuntimeError(f"ncnn cannot run {model.tag}")
     images = [ncnn.Mat(image.numpy()).clone() for image in x]
 
     def run():
@@ -177,6 +177,6 @@ def forward_peers(model, x, threads, folder):
                        "ncnn, no Winograd": lambda: ncnn_peer(model, x, threads, folder, False)}.items():
         try:
             made[name] = make()
-        except ImportError as missing:
+        except (ImportError, RuntimeError) as missing:
             print(f"left out: {name}: {missing}", file=sys.stderr)
     return made

@@ -7,10 +7,16 @@
 #include "cpu.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define SPINS 2000
+/* A sleeping thread takes long to wake where the CPU is a virtual one that was given back, so a
+ * thread looks for about two milliseconds, longer than nearly any step takes, before it sleeps; and
+ * soon offers its CPU to whoever else wants it. */
+#define SPINS       40000
+#define SPINS_ALONE 2000 /* looks without an offer, */
+#define SPINS_OFFER 64   /* and looks between two offers */
 
 struct cs_pool {
     int threads;
@@ -30,13 +36,20 @@ typedef struct worker {
     int part;
 } worker;
 
+static void relax(int spin) {
+    if (spin >= SPINS_ALONE && spin % SPINS_OFFER == 0)
+        (void)sched_yield();
+    else
+        cpu_relax();
+}
+
 /* Waits for a generation other than `seen`, and returns it. */
 static unsigned wait_for_work(cs_pool *pool, unsigned seen) {
     for (int i = 0; i < SPINS; i++) {
         const unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
         if (now != seen)
             return now;
-        cpu_relax();
+        relax(i);
     }
     pthread_mutex_lock(&pool->lock);
     while (atomic_load_explicit(&pool->generation, memory_order_acquire) == seen)
@@ -123,7 +136,7 @@ static void wait_until_done(cs_pool *pool) {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&pool->pending, memory_order_acquire) == 0)
             return;
-        cpu_relax();
+        relax(i);
     }
     pthread_mutex_lock(&pool->lock);
     while (atomic_load_explicit(&pool->pending, memory_order_acquire) != 0)

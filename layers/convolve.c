@@ -88,7 +88,10 @@ static unsigned run_dense(const NAME(unit) *unit, int first, int panels) {
             .ahead_step = step,
             .acc = unit->strip->acc,
         };
-        work->kernels->conv_tile(&tile);
+        if (work->double_sums)
+            work->kernels->wide_tile(&tile);
+        else
+            work->kernels->conv_tile(&tile);
         flags |= finish(unit, begin, tile.pixels, first, panels);
     }
     return flags;
@@ -171,11 +174,13 @@ static bool strip_skips(const NAME(convolve) *work, const NAME(strip) *strip) {
     if (work->kernel == LAYER_KERNEL_SKIP)
         return true;
     /* left / (length * channels) <= (percent - load / length) / 100 */
-    const size_t left = count_left(work, strip, few ? (size_t)kernels->joined_pixels : 1);
+    const double taps = (double)(work->taps * strip->length);
+    const double left = (double)count_left(work, strip, few ? (size_t)kernels->joined_pixels : 1) *
+                        (taps - (double)strip->outside) / taps;
     const double percent = few ? kernels->joined_percent : kernels->skip_percent;
     const double limit = percent * (double)strip->length - kernels->skip_load;
     const int64_t channels = work->source.c / work->groups;
-    return (double)left * 100 <= limit * (double)channels;
+    return left * 100 <= limit * (double)channels;
 }
 
 /* ------------------------------------------------------------------ all units ------------ */

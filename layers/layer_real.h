@@ -61,6 +61,7 @@ typedef struct NAME(convolve) {
     const REAL *panels;      /* [groups][panels a group][panel_size] */
     size_t panel_size;
     const REAL *bias; /* [result.c], or NULL */
+    bool double_sums; /* each chain in double, rounded at its end */
     layer_epilogue epilogue;
     bool backward; /* the epilogue is that of a backward call */
     REAL *to;

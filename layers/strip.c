@@ -47,6 +47,8 @@ static void load_segment(const NAME(convolve) *work, NAME(strip) *strip, const s
     const int64_t beyond =
         s->row ? first_reaching(s->x0, step, work->source.w - work->run + 1, s->j1) : s->j1;
     const REAL **to = s->to - s->j0;
+    const int64_t left = inside < s->j0 ? s->j0 : inside, right = beyond < left ? left : beyond;
+    strip->outside += (size_t)((s->j1 - s->j0) - (right - left));
     for (int64_t j = s->j0; j < s->j1; j++)
         if (j >= inside && j < beyond)
             to[j] = s->row + (s->x0 + j * step) * c;
@@ -97,7 +99,7 @@ static void load_row(const NAME(convolve) *work, NAME(strip) *strip, int64_t n, 
 void NAME(strip_load)(const NAME(convolve) *work, NAME(strip) *strip, size_t begin, size_t end) {
     const int64_t per_image = work->rows * work->cols;
     strip->length = end - begin;
-    strip->copied = 0;
+    strip->copied = strip->outside = 0;
     for (size_t q = begin; q < end;) {
         const int64_t n = (int64_t)q / per_image, rest = (int64_t)q % per_image;
         const int64_t i = rest / work->cols, j = rest % work->cols;

@@ -21,6 +21,7 @@ typedef struct NAME(strip) {
     const uint16_t **nonzero;  /* the same for the source's masks, or NULL */
     REAL *copies;              /* runs that leave the map */
     size_t copied;             /* how many of them */
+    size_t outside;            /* taps that lie beside the map, over all results */
     bool skip;                 /* the strip has zeros enough for skipping */
 } NAME(strip);
 

@@ -90,6 +90,7 @@ const NAME(kernels) TABLE = {
     .joined_pixels = 1,
     .joined_percent = 50,
     .conv_tile = conv_tile,
+    .wide_tile = WIDE_TILE,
     .skip_tile = PORTABLE(skip_tile),
     .finish_tile = PORTABLE(finish_tile),
     .scale_shift = scale_shift,

@@ -140,6 +140,9 @@ typedef struct NAME(kernels) {
      * in all of them, and pay where at most joined_percent is left. */
     int joined_pixels, joined_percent;
     void (*conv_tile)(const NAME(conv_tile) *tile);
+    /* The same with each chain in double, `acc = acc + source * weight`, rounded to REAL at its end
+     * (a product of floats is exact in double). In double it is conv_tile. */
+    void (*wide_tile)(const NAME(conv_tile) *tile);
     void (*skip_tile)(const NAME(skip_tile) *tile);
     /* Returns STAGE_ bits of the stages that met NaN or infinity. */
     unsigned (*finish_tile)(const NAME(finish_tile) *tile);

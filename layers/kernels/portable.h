@@ -23,6 +23,14 @@
 #endif
 void PORTABLE(skip_tile)(const NAME(skip_tile) *tile);
 
+/* wide_portable.c: of floats only; doubles have conv_tile. */
+#if REAL_IS_FLOAT
+void PORTABLE(wide_tile)(const NAME(conv_tile) *tile);
+#define WIDE_TILE PORTABLE(wide_tile)
+#else
+#define WIDE_TILE conv_tile
+#endif
+
 /* finish_portable.c */
 unsigned PORTABLE(finish_tile)(const NAME(finish_tile) *tile);
 
