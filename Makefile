@@ -35,7 +35,8 @@ INC := $(BUILD)/include
 STAGED := $(INC)/public/cnnscope.h $(INC)/public/cnnscope_types.h $(INC)/public/cnnscope_support.h \
           $(INC)/public/cnnscope_plan.h $(INC)/public/cnnscope_training.h \
           $(INC)/base/base.h $(INC)/layers/layer.h $(INC)/kernels/kernel.h \
-          $(INC)/cam/cnnscope_cam.h $(INC)/cam/cnnscope_measures.h $(INC)/convert/cnnscope_convert.h
+          $(INC)/cam/cnnscope_cam.h $(INC)/cam/cnnscope_measures.h \
+          $(INC)/cam/cnnscope_diagnose.h $(INC)/convert/cnnscope_convert.h
 I_kernels       := -I$(INC)/kernels
 I_layers        := -I$(INC)/base -I$(INC)/public -I$(INC)/kernels
 I_engine        := -I$(INC)/layers -I$(INC)/public
