@@ -407,6 +407,9 @@ cs_status cs_gates_take(cs_gates *gates, const cs_gates *from, int index, cs_err
  * CS_ERROR_FORMAT (a node's name that cannot be a file's). */
 cs_status cs_gates_save(const cs_gates *gates, const char *folder, cs_error *err);
 
+/* The same for one node alone. */
+cs_status cs_gates_save_node(const cs_gates *gates, int index, const char *folder, cs_error *err);
+
 /* Reads them for a model and an input of height x width (0: the manifest's size); the batch is the
  * files'. Gates may be bool or uint8 0 and 1, winners int64 or int32. Errors: CS_ERROR_IO (a file
  * is missing), CS_ERROR_FORMAT (a value that is no gate, or a winner outside its window),

@@ -83,11 +83,14 @@ static cs_status make_folder(const char *folder, const char *name, cs_error *err
     return CS_OK;
 }
 
+cs_status cs_gates_save_node(const cs_gates *gates, int index, const char *folder, cs_error *err) {
+    CS_TRY(make_folder(folder, gates->sets[index].winners ? "winners" : "gates", err));
+    return save_set(gates, index, folder, err);
+}
+
 cs_status cs_gates_save(const cs_gates *gates, const char *folder, cs_error *err) {
-    for (int i = 0; i < gates->count; i++) {
-        CS_TRY(make_folder(folder, gates->sets[i].winners ? "winners" : "gates", err));
-        CS_TRY(save_set(gates, i, folder, err));
-    }
+    for (int i = 0; i < gates->count; i++)
+        CS_TRY(cs_gates_save_node(gates, i, folder, err));
     return CS_OK;
 }
 

@@ -38,7 +38,7 @@ const fault_command fault_commands[] = {
      "compare in/net.json in/picture.png --methods gradcam++,scorecam --max-channels 4 "
      "--curve-steps 3 --sanity --masks in/picture.png --threads 1 --quiet -o made/out",
      "out", false},
-    {"dump", "dump in/net.json in/picture.png --grad --threads 1 -o made/out", "out", false},
+    {"dump", "dump in/net.json in/picture.png --grad --params --threads 1 -o made/out", "out", false},
 };
 const int fault_command_count = sizeof fault_commands / sizeof fault_commands[0];
 

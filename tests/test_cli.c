@@ -85,7 +85,7 @@ static const struct {
     {"convert a.pth -o m --classes A,,B", "empty entry"},
     {"init --arch resnet18 -o m", "--classes"},
     {"verify m.json other.json", "unexpected argument"},
-    {"dump m.json a.png -o d --params", "unknown option '--params'"},
+    {"dump m.json a.png -o d --param", "did you mean '--params'"},
     {"predict best_model.pth a.png", "convert it first"},
 };
 
