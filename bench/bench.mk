@@ -16,7 +16,7 @@ $(OBJ_bench): $(BUILD)/flags
 
 bench: $(BENCH) ## the benchmark program build/bench_cnnscope (bench/README.md: how it is run beside its peers)
 
-bench-compare bench-networks bench-explain bench-accuracy bench-growth bench-zeros: bench-%: all $(BENCH)
+bench-compare bench-networks bench-explain bench-training bench-accuracy bench-growth bench-zeros: bench-%: all $(BENCH)
 	@mkdir -p $(BENCH_OUT)
 	$(PYTHON) bench/run_$*.py $(DATA) --build $(BUILD) --rounds $(ROUNDS) > $(BENCH_OUT)/$*.jsonl.part
 	@mv $(BENCH_OUT)/$*.jsonl.part $(BENCH_OUT)/$*.jsonl
@@ -24,4 +24,4 @@ bench-compare bench-networks bench-explain bench-accuracy bench-growth bench-zer
 bench-report: ## rewrites the tables and plots of bench/RESULTS.md from what bench-compare and the others left
 	$(PYTHON) bench/report.py $(BENCH_OUT)
 
-.PHONY: bench bench-compare bench-networks bench-explain bench-accuracy bench-growth bench-zeros bench-report
+.PHONY: bench bench-compare bench-networks bench-explain bench-training bench-accuracy bench-growth bench-zeros bench-report

@@ -2,12 +2,14 @@
  *
  *   bench_cnnscope peak [--threads N] [--isa NAME] [--serve]
  *   bench_cnnscope MODEL.json INPUT.npy [--threads N] [--isa NAME] [--engine gemm] [--dtype f64]
- *                  [--work forward|gradient|gradcam] [--rounds N] [--layers] [--serve]
+ *                  [--work forward|gradient|gradcam|training] [--rounds N] [--layers] [--serve]
  *
  * "peak" measures the fastest fused multiply-adds of this machine. `gradient` is forward and input
- * gradient of logit 0, `gradcam` forward and the map of the predicted class at the last stage.
- * --layers adds a line a step. --serve prints the logits, then answers each line on stdin with one
- * round's seconds: bench/ours.py drives it in turn with the peers, A B C A B C.
+ * gradient of logit 0, `gradcam` forward and the map of the predicted class at the last stage,
+ * `training` forward in training mode, cross-entropy (labels 0, 1, 0, ...) and the gradients of all
+ * parameters. --layers adds a line a step and backward operation. --serve prints the logits, then
+ * answers each line on stdin with one round's seconds: bench/ours.py drives it in turn with the
+ * peers, A B C A B C.
  */
 #include "bench.h"
 #include "cnnscope_cam.h"
@@ -17,8 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum bench_work { WORK_FORWARD, WORK_GRADIENT, WORK_GRADCAM } bench_work;
-static const char *const work_names[] = {"forward", "gradient", "gradcam"};
+typedef enum bench_work { WORK_FORWARD, WORK_GRADIENT, WORK_GRADCAM, WORK_TRAINING } bench_work;
+static const char *const work_names[] = {"forward", "gradient", "gradcam", "training"};
+#define WORKS (sizeof work_names / sizeof *work_names)
 
 typedef struct bench {
     const char *model_path, *input_path;
@@ -29,10 +32,20 @@ typedef struct bench {
     cs_model *model;
     cs_run *run;
     cs_tensor input, seed;
+    int64_t *labels;
     cs_cam_options what;
 } bench;
 
 /* ------------------------------------------------------------------ rounds --------------- */
+
+/* The gradients of all parameters, behind a forward pass. */
+static cs_status train(bench *b, cs_error *err) {
+    cs_tensor logits;
+    CS_TRY(cs_run_output(b->run, &logits, err));
+    CS_TRY(cs_cross_entropy(&logits, b->labels, CS_REDUCTION_MEAN, NULL, &b->seed, err));
+    cs_run_zero_parameter_gradients(b->run);
+    return cs_run_backward(b->run, &b->seed, err);
+}
 
 /* Seconds of one round, or -1. */
 static double one_round(bench *b, cs_error *err) {
@@ -40,6 +53,8 @@ static double one_round(bench *b, cs_error *err) {
     if (cs_run_forward(b->run, &b->input, err) != CS_OK)
         return -1;
     if (b->work == WORK_GRADIENT && cs_run_backward(b->run, &b->seed, err) != CS_OK)
+        return -1;
+    if (b->work == WORK_TRAINING && train(b, err) != CS_OK)
         return -1;
     if (b->work == WORK_GRADCAM) {
         const int64_t classes[1] = {CS_CLASS_ARGMAX};
@@ -81,20 +96,38 @@ static double all_flops(const bench *b) {
     return sum;
 }
 
-/* Best time of every step over some rounds. */
+/* Backward operations: the gradients of parameters, and those of inputs. */
+static void print_backward(const bench *b, int operations, const double *best) {
+    for (int i = 0; i < operations; i++) {
+        const cs_backward_info op = cs_run_backward_step(b->run, i);
+        const char *last = op.fused[1] ? op.fused[1] : op.fused[0] ? op.fused[0] : op.name;
+        printf("{\"backward\": \"%s\", \"to\": \"%s\", \"parameters_ms\": %.4f, "
+               "\"inputs_ms\": %.4f}\n",
+               op.name ? op.name : "", last ? last : "", best[2 * i] * 1e3, best[2 * i + 1] * 1e3);
+    }
+}
+
+/* Best time of every step and operation over some rounds. */
 static int print_layers(bench *b, cs_error *err) {
-    const int count = cs_run_step_count(b->run);
-    double *best = malloc((size_t)count * sizeof *best);
+    const int count = cs_run_step_count(b->run), operations = cs_run_backward_count(b->run);
+    const int all = count + 2 * operations;
+    double *best = malloc((size_t)all * sizeof *best);
     if (!best)
         return 1;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < all; i++)
         best[i] = HUGE_VAL;
     for (int round = 0; round < b->rounds; round++) {
         if (one_round(b, err) < 0)
             break;
         for (int i = 0; i < count; i++)
             best[i] = fmin(best[i], cs_run_step(b->run, i).seconds);
+        for (int i = 0; i < operations; i++) {
+            const cs_backward_info op = cs_run_backward_step(b->run, i);
+            best[count + 2 * i] = fmin(best[count + 2 * i], op.parameters);
+            best[count + 2 * i + 1] = fmin(best[count + 2 * i + 1], op.inputs);
+        }
     }
+    print_backward(b, operations, best + count);
     for (int i = 0; i < count; i++) {
         const cs_step_info step = cs_run_step(b->run, i);
         const double flops = step_flops(b, &step);
@@ -156,6 +189,14 @@ static cs_status open_bench(bench *b, cs_error *err) {
         CS_CHECK(b->input.n == 1, CS_ERROR_ARGUMENT, "gradcam is timed on one image at a time");
         CS_TRY(cs_cam_watch(b->run, b->model, &b->what, err));
     }
+    if (b->work == WORK_TRAINING) {
+        cs_run_set_training(b->run, true);
+        CS_TRY(cs_run_keep_parameter_gradient(b->run, NULL, err));
+    }
+    b->labels = calloc((size_t)b->input.n, sizeof *b->labels);
+    CS_CHECK(b->labels, CS_ERROR_MEMORY, "not enough memory for the labels");
+    for (int64_t n = 0; n < b->input.n; n++)
+        b->labels[n] = n % 2;
     CS_TRY(cs_tensor_allocate(&b->seed, CS_F32, b->input.n, cs_model_class_count(b->model), 1, 1,
                               err));
     for (int64_t n = 0; n < b->input.n; n++)
@@ -171,7 +212,7 @@ static int read_option(bench *b, char **word, int left, cs_error *err) {
     if (strcmp(word[0], "--serve") == 0)
         return b->serve = true, 1;
     if (strcmp(word[0], "--work") == 0)
-        for (int i = 0; i < 3; i++)
+        for (size_t i = 0; i < WORKS; i++)
             if (strcmp(value, work_names[i]) == 0)
                 return b->work = (bench_work)i, 2;
     if (strcmp(word[0], "--threads") == 0)
@@ -210,6 +251,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bench: %s\n", err.text);
     cs_tensor_release(&b.input);
     cs_tensor_release(&b.seed);
+    free(b.labels);
     cs_run_free(b.run);
     cs_model_free(b.model);
     return result;

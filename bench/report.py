@@ -121,6 +121,15 @@ def accuracy_table():
     return table(["rms error (cnnscope's divided by it)"] + [f"{n}, {i}" for n, i in keys], rows)
 
 
+def training_table():
+    rows = []
+    for line in (l for l in lines["training"] if "engine" in l):
+        rows.append([line["engine"], line["threads"], times(line)])
+    text = table(["", "threads", "milliseconds, best / median (quartiles)"], rows)
+    return text + "\n\n" + "\n\n".join(f"{l['ratio']}, {l['threads']} thread{'s' * (l['threads'] > 1)}: {ratio(l)}"
+                                        for l in lines["training"] if "ratio" in l)
+
+
 def zeros_table():
     rows = [[f"{l['threads']}", f"{l['dense']:.1f}", f"{l['skip']:.1f}, {l['skip_of_dense']:.2f}", f"{l['auto']:.1f}, {l['auto_of_dense']:.2f}"]
             for l in of("zeros", shape="all")]
@@ -200,7 +209,7 @@ def main():
     text = results.read_text()
     for name, source, make in (("compare", "compare", compare_tables), ("layers", "compare", layers_table), ("networks", "networks", networks_table),
                                ("explain", "explain", explain_table), ("accuracy", "accuracy", accuracy_table), ("growth", "growth", growth_table),
-                               ("zeros", "zeros", zeros_table)):
+                               ("zeros", "zeros", zeros_table), ("training", "training", training_table)):
         if source in lines:
             text, count = re.subn(f"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", lambda m: m[1] + make() + "\n" + m[2], text, flags=re.S)
             assert count == 1, f"RESULTS.md has no place for {name}"

@@ -63,6 +63,20 @@ typedef struct cs_step_info {
 int cs_run_step_count(const cs_run *run);
 cs_step_info cs_run_step(const cs_run *run, int index);
 
+/* An operation of the backward pass, in the order in which they run: from the gradient of a node's
+ * output to those of its parameters (`parameters` seconds in the last backward) and of its inputs
+ * (`inputs` seconds), and through the nodes before it that are computed with it (ReLU, batch norm;
+ * NULL where there is none). Operations without a name add up parts of a gradient or call hooks.
+ * Names live as long as the model. The index must be in range; valid while the run is prepared. */
+typedef struct cs_backward_info {
+    const char *name;
+    int node;
+    double parameters, inputs;
+    const char *fused[2];
+} cs_backward_info;
+int cs_run_backward_count(const cs_run *run);
+cs_backward_info cs_run_backward_step(const cs_run *run, int index);
+
 #ifdef __cplusplus
 }
 #endif

@@ -59,6 +59,7 @@ layer_call run_call(const cs_run *run, int node, layer_pass pass) {
         .kernel = run->kernel,
         .saved = run_saved(run, node),
         .zeros = run->arena + run->plan.zeros,
+        .shared = run_at(run, run->plan.shared),
     };
     for (int i = 0; i < info->parameters; i++)
         call.parameter[i] = params_values(run->params, info->parameter[i]);
@@ -180,10 +181,31 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
 
 /* ------------------------------------------------------------------ backward ------------- */
 
-static void run_backward_operation(cs_run *run, const plan_backward *op) {
+/* The gradients of a node's parameters, in turns of as many images as the layer says. */
+static unsigned run_backward_params(const execute_job *given, const layer *kind) {
+    execute_job job = *given;
+    layer_call *call = &job.call;
+    const int64_t turn = kind->params_images
+                             ? kind->params_images(call->attributes, call->in, call->out)
+                             : call->batch;
+    unsigned flags = 0;
+    for (int64_t n = 0; n < call->batch; n += turn) {
+        call->images[0] = n;
+        call->images[1] = n + turn < call->batch ? n + turn : call->batch;
+        if (kind->prepare_params && call->dparameter[0]) {
+            job.function = kind->prepare_params;
+            flags |= execute(&job);
+        }
+        job.function = kind->backward_params;
+        flags |= execute(&job);
+    }
+    return flags;
+}
+
+static void run_backward_operation(cs_run *run, plan_backward *op) {
     const cs_node_info *info = &run->model->nodes[op->node];
     const layer *kind = run_kind(run, op->node);
-    execute_job job = {run, kind->backward_params, run_call(run, op->node, PASS_BACKWARD)};
+    execute_job job = {run, kind->backward, run_call(run, op->node, PASS_BACKWARD)};
     layer_call *call = &job.call;
     unsigned flags = 0;
     if (info->inputs > 0)
@@ -202,11 +224,14 @@ static void run_backward_operation(cs_run *run, const plan_backward *op) {
         call->nonzero = run_saved(run, op->mask);
     for (int i = 0; i < info->parameters && i < 2; i++)
         call->dparameter[i] = run_at(run, run->plan.parameter[info->parameter[i]]);
+    const double begin = cs_seconds();
     if (op->params || kind->statistics)
-        flags |= execute(&job);
-    job.function = kind->backward;
+        flags |= run_backward_params(&job, kind);
+    const double middle = cs_seconds();
     if (op->wanted[0] || op->wanted[1])
         flags |= execute(&job);
+    op->seconds[0] = middle - begin;
+    op->seconds[1] = cs_seconds() - middle;
     if (flags != 0 && run->bad_node < 0)
         run->bad_node = flags == LAYER_SCALE ? op->norm : op->node;
 }
@@ -227,7 +252,8 @@ static cs_status run_backward_plan(cs_run *run, cs_error *err) {
     for (int i = 0; i < run->model->node_count; i++)
         run->doutput[i] = run_at(run, run->plan.gradient[i]);
     for (int j = 0; j < run->plan.backward_count; j++) {
-        const plan_backward *op = &run->plan.backward[j];
+        plan_backward *op = &run->plan.backward[j];
+        const double begin = cs_seconds();
         if (op->kind == BACKWARD_OPEN)
             CS_TRY(hooks_open_backward(run, op->call, err));
         else if (op->kind == BACKWARD_CLOSE)
@@ -236,6 +262,8 @@ static cs_status run_backward_plan(cs_run *run, cs_error *err) {
             merge(run, op);
         else
             run_backward_operation(run, op);
+        if (op->kind != BACKWARD_NODE)
+            op->seconds[1] = cs_seconds() - begin;
     }
     return CS_OK;
 }

@@ -251,6 +251,21 @@ static size_t most_scratch(const planner *p) {
     return cs_align64(most);
 }
 
+/* What all threads share while they make the gradients of a node's parameters. */
+static size_t most_shared(const planner *p) {
+    size_t most = 0;
+    for (int i = 1; i < p->model->node_count; i++) {
+        const layer *kind = planner_layer(p, i);
+        const cs_node_info *info = &p->model->nodes[i];
+        if (!kind->shared_size || !planner_wants(p, i, 0))
+            continue;
+        const size_t size = kind->shared_size(&info->attributes, p->request->shapes[info->input[0]],
+                                              p->request->shapes[i], p->request->batch);
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
 /* Says of every block what it is for, by where its offset was to be told. */
 static void describe_blocks(const planner *p, const block_list *list) {
     const run_plan *plan = p->plan;
@@ -268,6 +283,7 @@ static void describe_blocks(const planner *p, const block_list *list) {
         {plan->parameter, (size_t)p->model->tensor_count, CS_MEMORY_PARAMETER_GRADIENT},
         {&plan->zeros, 1, CS_MEMORY_ZEROS},
         {&plan->scratch, 1, CS_MEMORY_SCRATCH},
+        {&plan->shared, 1, CS_MEMORY_SCRATCH},
     };
     for (size_t i = 0; i < list->count; i++)
         for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
@@ -304,6 +320,10 @@ static cs_status place_all(planner *p, block_list *list, cs_error *err) {
     add_block(list, &plan->zeros, plan->zeros_size, 0, PLAN_END);
     add_block(list, &plan->scratch, plan->scratch_stride * (size_t)p->request->threads, 0,
               PLAN_END);
+    plan->shared = PLAN_NOWHERE;
+    const size_t shared = most_shared(p);
+    if (shared > 0)
+        add_block(list, &plan->shared, shared, plan->step_count + 1, PLAN_END);
     CS_TRY(memory_place(list->blocks, list->count, &plan->total, err));
     for (size_t i = 0; i < list->count; i++)
         *list->target[i] = list->blocks[i].offset;
@@ -342,8 +362,8 @@ static cs_status allocate_plan(planner *p, block_list *list, cs_error *err) {
     p->consumers = calloc(2 * n + 3 * slots, sizeof *p->consumers);
     p->absorbed = calloc(3 * n, sizeof *p->absorbed);
     p->last_read = calloc(n + 2 * slots, sizeof *p->last_read);
-    list->blocks = calloc(4 * n + slots + hooked + tensors + 2, sizeof *list->blocks);
-    list->target = calloc(4 * n + slots + hooked + tensors + 2, sizeof *list->target);
+    list->blocks = calloc(4 * n + slots + hooked + tensors + 3, sizeof *list->blocks);
+    list->target = calloc(4 * n + slots + hooked + tensors + 3, sizeof *list->target);
     CS_CHECK(plan->parameter && plan->steps && plan->backward && plan->value && p->consumers &&
                  p->absorbed && p->last_read && list->blocks && list->target,
              CS_ERROR_MEMORY, "not enough memory for the plan of %zu nodes", n);

@@ -48,6 +48,7 @@ typedef struct plan_backward {
     int relu, norm; /* nodes behind it whose backward pass its epilogue does, or -1 */
     int mask;       /* the ReLU whose closed gates are zeros of the output's gradient, or -1 */
     hook_call *call;
+    double seconds[2]; /* what its parameters' gradients, and its inputs', took the last time */
 } plan_backward;
 
 /* A stretch of memory during a stretch of time. */
@@ -91,6 +92,7 @@ typedef struct run_plan {
     size_t *parameter; /* per tensor: its gradient, as cs_run_parameter_gradient has it */
     size_t zeros, zeros_size;
     size_t scratch, scratch_stride; /* one stride a thread */
+    size_t shared;                  /* of the threads together: gradients of parameters */
     size_t total;
     plan_block *blocks; /* all of the above */
     int block_count;

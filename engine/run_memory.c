@@ -37,6 +37,20 @@ static const char *name_of(const cs_run *run, int node) {
     return node >= 0 ? run->model->nodes[node].name : NULL;
 }
 
+int cs_run_backward_count(const cs_run *run) { return run->plan.backward_count; }
+
+cs_backward_info cs_run_backward_step(const cs_run *run, int index) {
+    const plan_backward *op = &run->plan.backward[index];
+    const bool node = op->kind == BACKWARD_NODE;
+    return (cs_backward_info){
+        node ? name_of(run, op->node) : NULL,
+        op->node,
+        op->seconds[0],
+        op->seconds[1],
+        {node ? name_of(run, op->relu) : NULL, node ? name_of(run, op->norm) : NULL},
+    };
+}
+
 cs_step_info cs_run_step(const cs_run *run, int index) {
     const plan_step *step = &run->plan.steps[index];
     return (cs_step_info){

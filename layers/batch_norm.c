@@ -87,7 +87,7 @@ static unsigned backward_params(const layer_call *call, size_t part, size_t part
         double mean[TOGETHER];
         for (size_t i = 0; i < count; i++)
             mean[i] = (double)mean_of[c + i];
-        for (int64_t n = 0; n < call->batch; n++) {
+        for (int64_t n = call->images[0]; n < call->images[1]; n++) {
             const size_t at = NAME(row_at)(call->in, n, 0) + c;
             double sum[TOGETHER] = {0};
             kernels->product_rows(pixels, channels, count, (const REAL *)call->doutput + at,

@@ -112,9 +112,12 @@ static size_t taps_offset(const cs_node_attributes *a, cs_shape in) {
 
 static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
                            layer_pass pass) {
-    (void)out, (void)batch, (void)pass;
-    return taps_offset(a, in) + cs_align64((size_t)(a->kernel_size[0] * a->kernel_size[1]) *
-                                           (2 * sizeof(int64_t) + sizeof(size_t)));
+    const size_t forward =
+        taps_offset(a, in) + cs_align64((size_t)(a->kernel_size[0] * a->kernel_size[1]) *
+                                        (2 * sizeof(int64_t) + sizeof(size_t)));
+    const size_t parameters =
+        pass == PASS_BACKWARD ? NAME(weight_gradient_scratch)(a, in, out, batch) : 0;
+    return parameters > forward ? parameters : forward;
 }
 
 typedef struct NAME(taps) {
@@ -240,6 +243,10 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     return flags;
 }
 
+static unsigned prepare_params(const layer_call *call, size_t part, size_t parts) {
+    return NAME(weight_gradient_copy)(call, call->attributes, part, parts);
+}
+
 static unsigned backward_params(const layer_call *call, size_t part, size_t parts) {
     unsigned flags = 0;
     if (call->dparameter[0])
@@ -299,6 +306,9 @@ const layer NAME(layer_conv2d) = {
     .tangent_parameters = tangent_parameters,
     .backward = backward,
     .backward_params = backward_params,
+    .params_images = NAME(weight_gradient_images),
+    .shared_size = NAME(weight_gradient_shared),
+    .prepare_params = prepare_params,
     .weight_reads_input = true,
     .has_epilogue = true,
 };

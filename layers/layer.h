@@ -75,8 +75,10 @@ typedef struct layer_call {
     const void *value;                /* the node's own output, where the layer needs it */
     const void *parameter_tangent[2]; /* as dparameter; NULL for 0 */
     const void *zeros;                /* at least as many zeros as any value has channels */
-    void *scratch;                    /* this part's own, of scratch_size bytes, 64-byte aligned */
-    int64_t *ties;                    /* this part's own counter: max pool */
+    int64_t images[2]; /* backward_params: of images from the first up to the second, exclusive */
+    void *shared;      /* backward_params: what prepare_params left, of shared_size bytes */
+    void *scratch;     /* this part's own, of scratch_size bytes, 64-byte aligned */
+    int64_t *ties;     /* this part's own counter: max pool */
 } layer_call;
 
 typedef unsigned (*layer_function)(const layer_call *call, size_t part, size_t parts);
@@ -120,6 +122,12 @@ typedef struct layer {
     /* Adds to the gradients of the parameters (dparameter), from input[0] and doutput. Runs before
      * `backward`, which may write over doutput. NULL: no parameters. */
     layer_function backward_params;
+    /* Where backward_params reads copies that all its parts share: how many images it takes in one
+     * turn, bytes of call->shared for a turn of a batch, and what copies. NULL: all at once, and
+     * none. */
+    int64_t (*params_images)(const cs_node_attributes *a, cs_shape in, cs_shape out);
+    size_t (*shared_size)(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch);
+    layer_function prepare_params;
     bool weight_reads_input; /* backward_params reads input[0] for dparameter[0] */
     /* Batch norm in training: what all parts of `forward` need first. It writes `saved`, which
      * begins with each channel's mean and sum of squared differences from it, as doubles;

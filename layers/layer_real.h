@@ -72,8 +72,16 @@ typedef struct NAME(convolve) {
 unsigned NAME(convolve_part)(const NAME(convolve) *work, size_t part, size_t parts);
 size_t NAME(strip_size)(size_t taps, size_t run, size_t channels);
 
-/* The gradients of a convolution's weight and bias (weight_gradient.c), added to call->dparameter;
- * `a` are the attributes as a convolution's. */
+/* The gradients of a convolution's weight and bias (weight_gradient.c), added to call->dparameter,
+ * of call->images; `a` are the attributes as a convolution's. The weight's are made of copies in
+ * call->shared: all parts of `copy` come first. */
+int64_t NAME(weight_gradient_images)(const cs_node_attributes *a, cs_shape in, cs_shape out);
+size_t NAME(weight_gradient_shared)(const cs_node_attributes *a, cs_shape in, cs_shape out,
+                                    int64_t batch);
+size_t NAME(weight_gradient_scratch)(const cs_node_attributes *a, cs_shape in, cs_shape out,
+                                     int64_t batch);
+unsigned NAME(weight_gradient_copy)(const layer_call *call, const cs_node_attributes *a,
+                                    size_t part, size_t parts);
 unsigned NAME(weight_gradient_part)(const layer_call *call, const cs_node_attributes *a,
                                     size_t part, size_t parts);
 unsigned NAME(bias_gradient_part)(const layer_call *call, size_t part, size_t parts);

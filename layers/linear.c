@@ -115,12 +115,32 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     return run(call, false, part, parts);
 }
 
+/* The weight's gradient is that of a convolution over one pixel. */
+static cs_node_attributes as_convolution(const cs_node_attributes *a) {
+    return (cs_node_attributes){.out_channels = a->out_channels,
+                                .kernel_size = {1, 1},
+                                .stride = {1, 1},
+                                .dilation = {1, 1},
+                                .groups = 1};
+}
+
+static int64_t params_images(const cs_node_attributes *a, cs_shape in, cs_shape out) {
+    const cs_node_attributes conv = as_convolution(a);
+    return NAME(weight_gradient_images)(&conv, in, out);
+}
+
+static size_t shared_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch) {
+    const cs_node_attributes conv = as_convolution(a);
+    return NAME(weight_gradient_shared)(&conv, in, out, batch);
+}
+
+static unsigned prepare_params(const layer_call *call, size_t part, size_t parts) {
+    const cs_node_attributes conv = as_convolution(call->attributes);
+    return NAME(weight_gradient_copy)(call, &conv, part, parts);
+}
+
 static unsigned backward_params(const layer_call *call, size_t part, size_t parts) {
-    const cs_node_attributes conv = {.out_channels = call->attributes->out_channels,
-                                     .kernel_size = {1, 1},
-                                     .stride = {1, 1},
-                                     .dilation = {1, 1},
-                                     .groups = 1};
+    const cs_node_attributes conv = as_convolution(call->attributes);
     unsigned flags = 0;
     if (call->dparameter[0])
         flags |= NAME(weight_gradient_part)(call, &conv, part, parts);
@@ -161,6 +181,9 @@ const layer NAME(layer_linear) = {
     .tangent_parameters = tangent_parameters,
     .backward = backward,
     .backward_params = backward_params,
+    .params_images = params_images,
+    .shared_size = shared_size,
+    .prepare_params = prepare_params,
     .weight_reads_input = true,
     .has_epilogue = true,
 };

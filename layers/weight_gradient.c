@@ -13,120 +13,289 @@
  * Per image one chain over oy, ox ascending; then one rounded addition to the gradient, images
  * ascending (docs/arithmetic.md): a batch gives the bits of its images one after another.
  *
- * For each tap that is an outer product of channels, summed over pixels: both operands lie in
- * memory as they are needed, channels-last, so nothing is copied and no pointer table is needed;
- * the outputs whose tap lies inside are a rectangle. Each weight belongs to one unit of work, and a
- * unit to one thread.
+ * That is a convolution again: its "pixels" are the outputs k, its "channels" the columns of a row
+ * of outputs, its "taps" the rows, and its weights are x, in panels of 16 input channels. So the
+ * kernels of convolution compute it. For them dy is transposed and x is copied into panels with its
+ * padding, each phase of the stride by itself, so that every tap finds whole rows side by side. A
+ * tap outside the map is x = 0: a term that leaves the chain as it is.
+ *
+ * A turn takes as many images as the caches hold: first all parts copy (`weight_gradient_copy`),
+ * then each computes its tiles. Each weight belongs to one unit of work, a unit to one thread.
  */
 #include "layer_real.h"
 
-/* Images are taken together while their inputs and gradients fill no more than half a usual
- * second-level cache: large weights are then read and written less often. */
-#define CACHE_BYTES ((size_t)1 << 20)
+#include <string.h>
 
-/* The outputs [first, end) of an axis whose tap lies inside the map. */
-typedef struct NAME(range) {
-    int64_t first, end;
-} NAME(range);
+/* Copies of the images that are taken together fill no more than this, unless one does. */
+#define COPY_BYTES ((size_t)2 << 20)
 
-static NAME(range) outputs_inside(int64_t in, int64_t out, int64_t stride, int64_t offset) {
-    NAME(range) range;
-    range.first = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
-    range.end = in - offset <= 0 ? 0 : (in - offset + stride - 1) / stride;
-    range.end = range.end < out ? range.end : out;
-    range.first = range.first < range.end ? range.first : range.end;
-    return range;
+/* A row of the kernel whose input has few channels (a stem) is read as one run of values. */
+#define RUN_VALUES 64
+
+/* Sizes of the copies, and what follows from the attributes. */
+typedef struct NAME(copies) {
+    size_t inner, outer; /* values of a tap, outputs of a group */
+    size_t groups, panels;
+    int64_t run;                       /* columns of the kernel that are one tap: 1, or all */
+    int64_t columns;                   /* taps in a row of the kernel */
+    int64_t phase_rows, phase_columns; /* phases of the stride that taps read */
+    int64_t rows, cols;                /* of the plane of one phase */
+    size_t panel_size;                 /* elements of a panel: all its phases */
+    size_t line;                       /* elements of one output's dy */
+    size_t image;                      /* elements of one image's copies; dy comes first */
+} NAME(copies);
+
+static NAME(copies) copies_of(const cs_node_attributes *a, cs_shape in, cs_shape out) {
+    const int64_t *kernel = a->kernel_size, *stride = a->stride, *dilation = a->dilation;
+    const bool run =
+        a->groups == 1 && dilation[1] == 1 && kernel[1] > 1 && kernel[1] * in.c <= RUN_VALUES;
+    NAME(copies)
+    s = {.groups = (size_t)a->groups,
+         .run = run ? kernel[1] : 1,
+         .columns = run ? 1 : kernel[1],
+         .phase_rows = kernel[0] > 1 ? stride[0] : 1,
+         .phase_columns = !run && kernel[1] > 1 ? stride[1] : 1,
+         .outer = (size_t)(a->out_channels / a->groups)};
+    s.inner = (size_t)(in.c / a->groups * s.run);
+    s.panels = layer_gate_words((int64_t)s.inner);
+    s.rows = out.h + (kernel[0] - 1) * dilation[0] / stride[0];
+    s.cols = out.w + (s.columns - 1) * dilation[1] / stride[1];
+    s.panel_size = (size_t)(s.phase_rows * s.phase_columns * s.rows * s.cols) * CS_PANEL;
+    /* Lines that lie whole pages apart compete for one set of the first cache. */
+    s.line = cs_align64((size_t)(out.h * out.w) * sizeof(REAL)) / sizeof(REAL);
+    s.line += s.line * sizeof(REAL) % 1024 == 0 ? 64 / sizeof(REAL) : 0;
+    s.image = (size_t)a->out_channels * s.line + s.groups * s.panels * s.panel_size;
+    return s;
 }
 
-/* What a part works on: the whole layer, and how it is divided into tiles. */
+int64_t NAME(weight_gradient_images)(const cs_node_attributes *a, cs_shape in, cs_shape out) {
+    const size_t bytes = copies_of(a, in, out).image * sizeof(REAL);
+    return bytes < COPY_BYTES ? (int64_t)(COPY_BYTES / bytes) : 1;
+}
+
+static int64_t images_together(const cs_node_attributes *a, cs_shape in, cs_shape out,
+                               int64_t batch) {
+    const int64_t images = NAME(weight_gradient_images)(a, in, out);
+    return images < batch ? images : batch;
+}
+
+size_t NAME(weight_gradient_shared)(const cs_node_attributes *a, cs_shape in, cs_shape out,
+                                    int64_t batch) {
+    return (size_t)images_together(a, in, out, batch) * copies_of(a, in, out).image * sizeof(REAL);
+}
+
+/* A table of source rows and one of panel offsets. */
+size_t NAME(weight_gradient_scratch)(const cs_node_attributes *a, cs_shape in, cs_shape out,
+                                     int64_t batch) {
+    const size_t images = (size_t)images_together(a, in, out, batch);
+    return cs_align64(images * (size_t)out.h * KERNEL_TILE_LIMIT * sizeof(const REAL *)) +
+           cs_align64((size_t)out.h * sizeof(size_t)) +
+           cs_align64(KERNEL_TILE_LIMIT * KERNEL_PANELS_LIMIT * CS_PANEL * sizeof(REAL));
+}
+
+/* ------------------------------------------------------------------ copies --------------- */
+
+#define TRANSPOSED 16 /* pixels that are transposed together: whole lines of the copy */
+#define NEAR       8  /* of which so many are read side by side */
+
+/* dy of pixels [begin, end) of an image, each output's side by side. */
+static void copy_dy(const REAL *dy, size_t outputs, size_t line, size_t begin, size_t end,
+                    REAL *to) {
+    for (size_t k = 0; k < outputs; k += CS_PANEL) {
+        const size_t count = outputs - k < CS_PANEL ? outputs - k : CS_PANEL;
+        for (size_t first = begin; first < end; first += NEAR) {
+            const size_t last = first + NEAR < end ? first + NEAR : end;
+            for (size_t i = 0; i < count; i++)
+                for (size_t p = first; p < last; p++)
+                    to[(k + i) * line + p] = dy[p * outputs + k + i];
+        }
+    }
+}
+
+/* Row y of a phase, of image n: all groups and panels. */
+static void copy_x_row(const layer_call *call, const cs_node_attributes *a, const NAME(copies) *s,
+                       int64_t n, int64_t phase, int64_t y, REAL *to) {
+    const cs_shape in = call->in;
+    const int64_t py = phase / s->phase_columns, px = phase % s->phase_columns;
+    const int64_t iy = y * a->stride[0] + py - a->padding[0];
+    const bool inside = iy >= 0 && iy < in.h;
+    const REAL *row = (const REAL *)call->input[0] + NAME(row_at)(in, n, inside ? iy : 0);
+    const int64_t channels = in.c, per_group = channels / a->groups, values = (int64_t)s->inner;
+    REAL *line = to + (size_t)(phase * s->rows + y) * (size_t)s->cols * CS_PANEL;
+    for (size_t p = 0; p < s->groups * s->panels; p++, line += s->panel_size) {
+        const int64_t first = (int64_t)(p % s->panels) * CS_PANEL;
+        const int64_t lanes = values - first < CS_PANEL ? values - first : CS_PANEL;
+        const REAL *group = row + (int64_t)(p / s->panels) * per_group + first;
+        for (int64_t x = 0; x < s->cols; x++) {
+            const int64_t ix = x * a->stride[1] + px - a->padding[1];
+            REAL *pixel = line + x * CS_PANEL;
+            if (inside && ix >= 0 && ix + s->run <= in.w && lanes == CS_PANEL) {
+                memcpy(pixel, group + ix * channels, CS_PANEL * sizeof *pixel);
+                continue;
+            }
+            /* Values of the run that lie in the map. */
+            const int64_t left = ix < 0 ? -ix * channels - first : 0;
+            const int64_t right = (in.w - ix) * channels - first;
+            for (int64_t l = 0; l < CS_PANEL; l++)
+                pixel[l] =
+                    inside && l < lanes && l >= left && l < right ? group[ix * channels + l] : 0;
+        }
+    }
+}
+
+unsigned NAME(weight_gradient_copy)(const layer_call *call, const cs_node_attributes *a,
+                                    size_t part, size_t parts) {
+    const NAME(copies) s = copies_of(a, call->in, call->out);
+    const size_t outputs = (size_t)call->out.c, pixels = (size_t)(call->out.h * call->out.w);
+    const size_t blocks = (pixels + TRANSPOSED - 1) / TRANSPOSED;
+    const size_t images = (size_t)(call->images[1] - call->images[0]);
+    const size_t rows = (size_t)(s.phase_rows * s.phase_columns * s.rows);
+    size_t begin, end;
+    if (!call->dparameter[0])
+        return 0;
+    cs_share(images * blocks, part, parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const size_t image = i / blocks, first = i % blocks * TRANSPOSED;
+        copy_dy((const REAL *)call->doutput +
+                    NAME(row_at)(call->out, call->images[0] + (int64_t)image, 0),
+                outputs, s.line, first, first + TRANSPOSED < pixels ? first + TRANSPOSED : pixels,
+                (REAL *)call->shared + image * s.image);
+    }
+    cs_share(images * rows, part, parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const size_t image = i / rows;
+        const int64_t row = (int64_t)(i % rows);
+        copy_x_row(call, a, &s, call->images[0] + (int64_t)image, row / s.rows, row % s.rows,
+                   (REAL *)call->shared + image * s.image + outputs * s.line);
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ products ------------- */
+
+/* What a part works on. */
 typedef struct NAME(outer_work) {
-    const NAME(kernels) *kernels;
-    const cs_node_attributes *a;
     const layer_call *call;
-    size_t inner, outer; /* channels, outputs of a group */
-    size_t inner_tiles, outer_tiles;
+    const cs_node_attributes *a;
+    const NAME(kernels) *kernels;
+    NAME(copies) s;
+    size_t images;
+    size_t taps, channels;        /* of the kernel's tile: rows of outputs, and their columns */
+    size_t output_tiles, bundles; /* of a group: tiles of outputs, bundles of panels */
+    const REAL **source;          /* [images][taps][KERNEL_TILE_LIMIT] */
+    size_t loaded;                /* the tile of outputs that `source` is about */
+    size_t k[2];                  /* its outputs in its group */
+    size_t *tap_panel;            /* [taps] */
     REAL *acc;
 } NAME(outer_work);
 
-/* One tile of one tap of group g, summed over image n. */
-static unsigned run_tile(const NAME(outer_work) *work, int64_t n, size_t g, size_t tap,
-                         const size_t c[2], const size_t k[2]) {
-    const cs_node_attributes *a = work->a;
-    const layer_call *call = work->call;
-    const cs_shape in = call->in, out = call->out;
-    const int64_t top = (int64_t)tap / a->kernel_size[1] * a->dilation[0] - a->padding[0];
-    const int64_t left = (int64_t)tap % a->kernel_size[1] * a->dilation[1] - a->padding[1];
-    const NAME(range) rows = outputs_inside(in.h, out.h, a->stride[0], top);
-    const NAME(range) cols = outputs_inside(in.w, out.w, a->stride[1], left);
-    const size_t taps = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
-    const NAME(outer_tile) tile = {
-        .rows = (int)(k[1] - k[0]),
-        .lanes = (int)(c[1] - c[0]),
-        .height = cols.first < cols.end ? (size_t)(rows.end - rows.first) : 0,
-        .width = (size_t)(cols.end - cols.first),
-        .dy = (const REAL *)call->doutput + NAME(row_at)(out, n, rows.first) +
-              (size_t)(cols.first * out.c) + g * work->outer + k[0],
-        .x = (const REAL *)call->input[0] +
-             (size_t)((n * in.h + rows.first * a->stride[0] + top) * in.w +
-                      cols.first * a->stride[1] + left) *
-                 (size_t)in.c +
-             g * work->inner + c[0],
-        .dy_row = NAME(row_size)(out),
-        .dy_col = (size_t)out.c,
-        .x_row = NAME(row_size)(in) * (size_t)a->stride[0],
-        .x_col = (size_t)(in.c * a->stride[1]),
-        .acc = work->acc,
-        .dw = (REAL *)call->dparameter[0] + ((g * work->outer + k[0]) * taps + tap) * work->inner +
-              c[0],
-        .dw_stride = taps * work->inner,
-    };
-    return tile.height > 0 ? work->kernels->outer_tile(&tile) : 0;
+static void load_outputs(NAME(outer_work) *work, size_t group, size_t tile) {
+    const NAME(copies) *s = &work->s;
+    if (work->loaded == group * work->output_tiles + tile)
+        return;
+    work->loaded = group * work->output_tiles + tile;
+    cs_share(s->outer, tile, work->output_tiles, &work->k[0], &work->k[1]);
+    const REAL **to = work->source;
+    for (size_t n = 0; n < work->images; n++)
+        for (size_t t = 0; t < work->taps; t++, to += KERNEL_TILE_LIMIT)
+            for (size_t k = work->k[0]; k < work->k[1]; k++)
+                to[k - work->k[0]] = (const REAL *)work->call->shared + n * s->image +
+                                     (group * s->outer + k) * s->line + t * work->channels;
 }
 
-/* Unit u of a group: a tap, a tile of inputs and one of outputs. The wider side turns slowest, so
- * that its slice and the whole of the other stay in cache. */
-static unsigned run_unit(const NAME(outer_work) *work, const int64_t images[2], size_t unit) {
-    const size_t taps = (size_t)(work->a->kernel_size[0] * work->a->kernel_size[1]);
-    const bool wide = work->outer > work->inner;
-    const size_t fast = wide ? work->inner_tiles : work->outer_tiles;
-    const size_t slow = wide ? work->outer_tiles : work->inner_tiles;
-    const size_t quick = unit % fast, tap = unit / fast % taps, late = unit / fast / taps % slow;
-    const size_t g = unit / fast / taps / slow;
-    const size_t lanes = (size_t)work->kernels->outer_lanes, i = wide ? quick : late;
-    const size_t c[2] = {i * lanes, (i + 1) * lanes < work->inner ? (i + 1) * lanes : work->inner};
-    size_t k[2];
+/* The loaded outputs times `panels` panels from `panel` on, for tap `tap` (of the taps as they are
+ * copied), image after image. */
+static unsigned run_tile(const NAME(outer_work) *work, size_t group, int64_t tap, size_t panel,
+                         size_t panels) {
+    const NAME(copies) *s = &work->s;
+    const cs_node_attributes *a = work->a;
+    const int64_t y = tap / s->columns * a->dilation[0], x = tap % s->columns * a->dilation[1];
+    const int64_t py = s->phase_rows > 1 ? y % a->stride[0] : 0;
+    const int64_t px = s->phase_columns > 1 ? x % a->stride[1] : 0;
+    const int64_t plane = (py * s->phase_columns + px) * s->rows;
+    const size_t at = (size_t)((plane + y / a->stride[0]) * s->cols + x / a->stride[1]) * CS_PANEL;
+    const size_t taps = (size_t)(a->kernel_size[0] * s->columns), row = taps * s->inner;
+    const size_t left = s->inner - panel * CS_PANEL;
     unsigned flags = 0;
-    cs_share(work->outer, wide ? late : quick, work->outer_tiles, &k[0], &k[1]);
-    for (int64_t n = images[0]; n < images[1]; n++)
-        flags |= run_tile(work, n, g, tap, c, k);
+    for (size_t t = 0; t < work->taps; t++)
+        work->tap_panel[t] = at + t * (size_t)s->cols * CS_PANEL;
+    for (size_t n = 0; n < work->images; n++) {
+        const REAL *image = (const REAL *)work->call->shared + n * s->image;
+        const NAME(conv_tile) tile = {
+            .pixels = (int)(work->k[1] - work->k[0]),
+            .panels = (int)panels,
+            .taps = work->taps,
+            .channels = work->channels,
+            .source = work->source + n * work->taps * KERNEL_TILE_LIMIT,
+            .source_stride = KERNEL_TILE_LIMIT,
+            .panel = image + (size_t)work->call->out.c * s->line +
+                     (group * s->panels + panel) * s->panel_size,
+            .panel_size = s->panel_size,
+            .tap_panel = work->tap_panel,
+            .acc = work->acc,
+        };
+        static const size_t in_turn[KERNEL_TILE_LIMIT] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                          8, 9, 10, 11, 12, 13, 14, 15};
+        const NAME(finish_tile) sum = {
+            .pixels = tile.pixels,
+            .lanes = (int)(left < panels * CS_PANEL ? left : panels * CS_PANEL),
+            .acc_stride = panels * CS_PANEL,
+            .acc = work->acc,
+            .pixel = in_turn,
+            .known = tile.pixels,
+            .add = true,
+            .out_stride = row,
+            .out = (REAL *)work->call->dparameter[0] + (group * s->outer + work->k[0]) * row +
+                   (size_t)tap * s->inner + panel * CS_PANEL,
+        };
+        work->kernels->conv_tile(&tile);
+        flags |= work->kernels->finish_tile(&sum);
+    }
     return flags;
+}
+
+/* The wider side turns slowest, so that its slice and the whole of the other stay in cache. */
+static unsigned run_unit(NAME(outer_work) *work, size_t unit) {
+    const NAME(copies) *s = &work->s;
+    const size_t taps = (size_t)(work->a->kernel_size[0] * s->columns);
+    const size_t together = (size_t)work->kernels->tile_panels;
+    const bool wide = s->outer >= s->inner;
+    const size_t fast = wide ? work->bundles : work->output_tiles;
+    const size_t slow = wide ? work->output_tiles : work->bundles;
+    const size_t quick = unit % fast, tap = unit / fast % taps, late = unit / fast / taps % slow;
+    const size_t group = unit / fast / taps / slow;
+    const size_t panel = (wide ? quick : late) * together;
+    load_outputs(work, group, wide ? late : quick);
+    return run_tile(work, group, (int64_t)tap, panel,
+                    s->panels - panel < together ? s->panels - panel : together);
 }
 
 unsigned NAME(weight_gradient_part)(const layer_call *call, const cs_node_attributes *a,
                                     size_t part, size_t parts) {
     const NAME(kernels) *kernels = call->kernels;
-    _Alignas(64) REAL acc[KERNEL_OUTER_LIMIT];
-    const size_t rows = (size_t)kernels->outer_rows, lanes = (size_t)kernels->outer_lanes;
     NAME(outer_work)
-    work = {.kernels = kernels, .a = a, .call = call, .acc = acc};
-    work.inner = (size_t)(call->in.c / a->groups);
-    work.outer = (size_t)(call->out.c / a->groups);
-    work.inner_tiles = (work.inner + lanes - 1) / lanes;
-    work.outer_tiles = (work.outer + rows - 1) / rows;
-    const size_t image = ((size_t)call->in.h * NAME(row_size)(call->in) +
-                          (size_t)call->out.h * NAME(row_size)(call->out)) *
-                         sizeof(REAL);
-    const int64_t together = image < CACHE_BYTES ? (int64_t)(CACHE_BYTES / image) : 1;
+    work = {.call = call, .a = a, .kernels = kernels, .s = copies_of(a, call->in, call->out)};
+    const size_t tile = (size_t)kernels->tile_pixels, together = (size_t)kernels->tile_panels;
+    const size_t height = (size_t)call->out.h, width = (size_t)call->out.w;
+    const bool whole = work.s.cols == call->out.w; /* rows lie side by side: one tap does */
+    work.images = (size_t)(call->images[1] - call->images[0]);
+    work.taps = whole ? 1 : height;
+    work.channels = whole ? height * width : width;
+    work.output_tiles = (work.s.outer + tile - 1) / tile;
+    work.bundles = (work.s.panels + together - 1) / together;
+    work.loaded = SIZE_MAX;
+    work.acc = call->scratch;
+    work.source = (const REAL **)(void *)((char *)call->scratch +
+                                          cs_align64(KERNEL_TILE_LIMIT * KERNEL_PANELS_LIMIT *
+                                                     CS_PANEL * sizeof(REAL)));
+    work.tap_panel = (size_t *)(void *)(work.source + work.images * height * KERNEL_TILE_LIMIT);
     size_t begin, end;
     unsigned flags = 0;
-    cs_share((size_t)(a->groups * a->kernel_size[0] * a->kernel_size[1]) * work.inner_tiles *
-                 work.outer_tiles,
+    cs_share((size_t)(a->groups * a->kernel_size[0] * work.s.columns) * work.bundles *
+                 work.output_tiles,
              part, parts, &begin, &end);
-    for (int64_t n = 0; n < call->batch; n += together) {
-        const int64_t images[2] = {n, n + together < call->batch ? n + together : call->batch};
-        for (size_t unit = begin; unit < end; unit++)
-            flags |= run_unit(&work, images, unit);
-    }
+    for (size_t unit = begin; unit < end; unit++)
+        flags |= run_unit(&work, unit);
     return flags;
 }
 
@@ -141,7 +310,7 @@ unsigned NAME(bias_gradient_part)(const layer_call *call, size_t part, size_t pa
     cs_share(channels, part, parts, &begin, &end);
     for (size_t c = begin; c < end; c += TOGETHER) {
         const size_t count = end - c < TOGETHER ? end - c : TOGETHER;
-        for (int64_t n = 0; n < call->batch; n++) {
+        for (int64_t n = call->images[0]; n < call->images[1]; n++) {
             double sum[TOGETHER] = {0};
             kernels->sum_rows(pixels, channels, count,
                               (const REAL *)call->doutput + NAME(row_at)(call->out, n, 0) + c, sum);

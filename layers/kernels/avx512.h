@@ -60,10 +60,4 @@ void AVX512(skip_tile)(const NAME(skip_tile) *tile);
 /* finish_avx512.c */
 unsigned AVX512(finish_tile)(const NAME(finish_tile) *tile);
 
-/* outer_14x2_avx512.c: a tile is 14 outputs times two registers of input channels. */
-#define OUTER_ROWS    14
-#define OUTER_COLUMNS 2
-#define OUTER_LANES   (OUTER_COLUMNS * WIDTH)
-unsigned AVX512(outer_tile)(const NAME(outer_tile) *tile);
-
 #endif

@@ -15,11 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KERNEL_PANEL        16        /* results of one pixel that are computed together */
-#define KERNEL_TILE_LIMIT   16        /* no kernel has more pixels in a tile, */
-#define KERNEL_PANELS_LIMIT 2         /* nor more panels */
-#define KERNEL_OUTER_LIMIT  (16 * 32) /* nor more sums in a tile of a weight gradient */
-#define KERNEL_SKIP_LIMIT   8         /* no skipping kernel has more panels */
+#define KERNEL_PANEL        16 /* results of one pixel that are computed together */
+#define KERNEL_TILE_LIMIT   16 /* no kernel has more pixels in a tile, */
+#define KERNEL_PANELS_LIMIT 2  /* nor more panels */
+#define KERNEL_SKIP_LIMIT   8  /* no skipping kernel has more panels */
 
 /* Which stages of a fused step met NaN or infinity, as bits. */
 enum { STAGE_OWN = 1, STAGE_SCALE = 2, STAGE_ADD = 4 };
@@ -101,22 +100,6 @@ typedef struct NAME(finish_tile) {
     REAL *out;
 } NAME(finish_tile);
 
-/* A tile of a weight gradient: `rows` outputs k times `lanes` neighbouring input channels. Over the
- * pixels of height x width outputs, row by row: acc[i][l] = fma(dy[i], x[l], acc[i][l]), from +0 or
- * (`resume`) from what acc holds. Then dw[i * dw_stride + l] = (dw + acc) + (+0), where dw is
- * given, or acc is stored. dy_row, dy_col: elements from one output to that below, and to the next;
- * likewise x. */
-typedef struct NAME(outer_tile) {
-    int rows, lanes; /* at most outer_rows, outer_lanes */
-    size_t height, width;
-    const REAL *dy, *x;
-    size_t dy_row, dy_col, x_row, x_col;
-    bool resume;
-    REAL *acc; /* [rows][outer_lanes] */
-    REAL *dw;  /* or NULL */
-    size_t dw_stride;
-} NAME(outer_tile);
-
 /* Rows of a map through batch norm, a residual's addition and ReLU, as far as they are given; all
  * of `channels` values a row, gates of layer_gate_words(channels) words. */
 typedef struct NAME(norm_rows) {
@@ -149,9 +132,6 @@ typedef struct NAME(kernels) {
     /* out = fma(x, scale, shift) + 0 over rows x channels; returns STAGE_OWN or 0. */
     unsigned (*scale_shift)(size_t rows, size_t channels, const REAL *x, const REAL *scale,
                             const REAL *shift, REAL *out);
-    int outer_rows, outer_lanes;
-    /* Returns STAGE_OWN where a stored dw is NaN or infinite. */
-    unsigned (*outer_tile)(const NAME(outer_tile) *tile);
     /* Sums in double over `rows` rows, `stride` elements apart, for c < channels, which go on from
      * what is in acc: acc[c] + x[c]; fma(d, d, acc[c]) and fma(dy[c], d, acc[c]) with
      * d = x[c] - mean[c]. */

@@ -17,11 +17,6 @@
 #define LANES         ((int)(LANES_BYTES / sizeof(REAL)))
 #define PANEL_VECTORS (KERNEL_PANEL / LANES) /* vectors that hold one panel */
 
-/* A tile of a weight gradient is six outputs times two vectors of input channels. */
-#define OUTER_ROWS    6
-#define OUTER_VECTORS 2
-#define OUTER_LANES   (OUTER_VECTORS * LANES)
-
 typedef REAL lanes __attribute__((vector_size(LANES_BYTES)));
 
 #if !CS_SOFT_FMA && defined(__AVX2__) && defined(__FMA__)

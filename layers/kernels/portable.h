@@ -34,9 +34,6 @@ void PORTABLE(wide_tile)(const NAME(conv_tile) *tile);
 /* finish_portable.c */
 unsigned PORTABLE(finish_tile)(const NAME(finish_tile) *tile);
 
-/* outer_6_portable.c */
-unsigned PORTABLE(outer_tile)(const NAME(outer_tile) *tile);
-
 /* norm_portable.c */
 void PORTABLE(sum_rows)(size_t rows, size_t stride, size_t channels, const REAL *x, double *acc);
 void PORTABLE(square_rows)(size_t rows, size_t stride, size_t channels, const REAL *x,
