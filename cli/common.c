@@ -2,6 +2,7 @@
 #include "interrupt.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +164,16 @@ const char *class_label(const cs_model *model, int64_t index, char out[CLASS_LAB
     else
         snprintf(out, CLASS_LABEL_SIZE, "class %lld", (long long)index);
     return out;
+}
+
+bool is_file_name(const char *name) {
+    size_t length = strlen(name);
+    if (length == 0 || length > NAME_MAX - 16 || name[0] == '.')
+        return false;
+    for (const char *c = name; *c; c++)
+        if (*c == '/' || (unsigned char)*c < 0x20 || *c == 0x7F)
+            return false;
+    return true;
 }
 
 const char *base_name(const char *path) {

@@ -8,7 +8,7 @@
 
 extern const cli_command cli_command_convert, cli_command_init, cli_command_info,
     cli_command_verify, cli_command_predict, cli_command_explain, cli_command_dump,
-    cli_command_compare, cli_command_demo, cli_command_selftest;
+    cli_command_diff, cli_command_compare, cli_command_demo, cli_command_selftest;
 
 #define CLI_EXIT_NO 1 /* the answer is no */
 
@@ -59,6 +59,10 @@ const char *engine_name(cs_engine engine);
 /* "NORMAL (class 0)", or "class 0" where the class has no name; returns `out`. */
 #define CLASS_LABEL_SIZE (VISIBLE_SIZE + 32)
 const char *class_label(const cs_model *model, int64_t index, char out[CLASS_LABEL_SIZE]);
+
+/* Whether a name from a manifest, which may come from anywhere, may be that of a file (to which an
+ * ending is added). */
+bool is_file_name(const char *name);
 
 /* The file name behind the last slash. */
 const char *base_name(const char *path);

@@ -5,17 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names come from a manifest, which may come from anywhere. */
-static bool is_file_name(const char *name) {
-    size_t length = strlen(name);
-    if (length == 0 || length > NAME_MAX - 16 || name[0] == '.')
-        return false;
-    for (const char *c = name; *c; c++)
-        if (*c == '/' || (unsigned char)*c < 0x20 || *c == 0x7F)
-            return false;
-    return true;
-}
-
 static bool has_gates(const cs_node_info *node) {
     return strcmp(node->op, "relu") == 0 || strcmp(node->op, "max_pool2d") == 0;
 }

@@ -38,7 +38,9 @@ const fault_command fault_commands[] = {
      "compare in/net.json in/picture.png --methods gradcam++,scorecam --max-channels 4 "
      "--curve-steps 3 --sanity --masks in/picture.png --threads 1 --quiet -o made/out",
      "out", false},
-    {"dump", "dump in/net.json in/picture.png --grad --params --threads 1 -o made/out", "out", false},
+    {"dump", "dump in/net.json in/picture.png --grad --params --threads 1 -o made/out", "out",
+     false},
+    {"diff", "diff in/dump in/dump", "", false},
 };
 const int fault_command_count = sizeof fault_commands / sizeof fault_commands[0];
 
@@ -149,6 +151,11 @@ void fault_setup(void) {
                      0);
     ck_assert_int_eq(
         cli_run("init --arch " TINY " --classes 3 --seed 7 -o %s/old/model", folder).code, 0);
+    ck_assert_int_eq(cli_run("dump %s/in/net.json %s/in/picture.png --nodes relu,fc --grad -q -o "
+                             "%s/in/dump",
+                             folder, folder, folder)
+                         .code,
+                     0);
     tree_read(in_folder("old"), old_tree);
     tree_read(in_folder("in"), input_tree);
 }

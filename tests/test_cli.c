@@ -26,8 +26,8 @@ static void require_text(const char *text, const char *wanted) {
     ck_assert_msg(strstr(text, wanted) != NULL, "'%s' is not in:\n%s", wanted, text);
 }
 
-static const char *const commands[] = {"convert", "init",    "info", "verify", "predict",
-                                       "explain", "compare", "dump", "demo",   "selftest"};
+static const char *const commands[] = {"convert", "init", "info", "verify", "predict", "explain",
+                                       "compare", "dump", "diff", "demo",   "selftest"};
 #define COMMAND_COUNT ((int)(sizeof commands / sizeof commands[0]))
 
 START_TEST(test_every_command_has_help_with_an_example) {

@@ -1,5 +1,5 @@
-/* test_dump.c - cnnscope dump: parameter gradients, gates and winners, imposed gates, training mode,
- * and what is refused.
+/* test_dump.c - cnnscope dump: parameter gradients, gates and winners, imposed gates, training
+ * mode, and what is refused.
  */
 #include "cli_runner.h"
 
