@@ -86,7 +86,7 @@ typedef struct cs_cam_call {
     int64_t count;
 } cs_cam_call;
 
-/* One CAM method: a row of the table in cam_methods.c. */
+/* One CAM method: a file of its own defines it, and a line of method_list.h lists it. */
 typedef struct cs_cam_method {
     cs_cam_method_info info;
     const char *const *aliases; /* until NULL */
@@ -102,9 +102,9 @@ typedef struct cs_cam_method {
     cs_status (*maps)(const cs_cam_call *call, cs_cam *cams, cs_error *err);
 } cs_cam_method;
 
-extern const cs_cam_method cs_cam_method_gradcam, cs_cam_method_gradcam_plusplus,
-    cs_cam_method_hirescam, cs_cam_method_xgradcam, cs_cam_method_layercam, cs_cam_method_scorecam,
-    cs_cam_method_gradient, cs_cam_method_input_x_gradient, cs_cam_method_integrated_gradients;
+#define METHOD(topic) extern const cs_cam_method cs_cam_method_##topic;
+#include "method_list.h"
+#undef METHOD
 
 /* ReLU, ranges and status of a map from its signed_map; allocates raw. Errors: CS_ERROR_MEMORY. */
 cs_status cs_cam_rectify(cs_cam *cam, cs_error *err);
@@ -123,6 +123,11 @@ void cs_channel_sums(const cs_tensor *t, int64_t n, double *sums);
  * sum each rounded, then once to the map's type. */
 void cs_weighted_channels(const cs_tensor *activation, int64_t n, const double *weights,
                           cs_tensor *map);
+
+/* map[y, x] = sum over c ascending of dA[c, y, x] * A[c, y, x] of image n, rounded likewise;
+ * `only_positive` takes relu(dA). */
+void cs_elementwise_channels(const cs_tensor *activation, const cs_tensor *gradient, int64_t n,
+                             bool only_positive, cs_tensor *map);
 
 /* ------------------------------------------------------------------ enlarging ------------ */
 

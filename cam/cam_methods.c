@@ -1,6 +1,6 @@
 /* cam_methods.c - the table of methods, and what they share: class, target, backward pass, ReLU.
  *
- * A new method is a file that defines a cs_cam_method, and a line in the table.
+ * A new method is a file that defines a cs_cam_method, and a line of method_list.h.
  */
 #include "cam_internal.h"
 
@@ -9,11 +9,11 @@
 #include <string.h>
 #include <strings.h>
 
+#define METHOD(topic) &cs_cam_method_##topic,
 static const cs_cam_method *const methods[] = {
-    &cs_cam_method_gradcam,  &cs_cam_method_gradcam_plusplus, &cs_cam_method_scorecam,
-    &cs_cam_method_hirescam, &cs_cam_method_xgradcam,         &cs_cam_method_layercam,
-    &cs_cam_method_gradient, &cs_cam_method_input_x_gradient, &cs_cam_method_integrated_gradients,
+#include "method_list.h"
 };
+#undef METHOD
 static const int method_count = sizeof methods / sizeof *methods;
 
 /* ------------------------------------------------------------------ the table ------------ */

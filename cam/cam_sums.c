@@ -26,6 +26,21 @@ void cs_weighted_channels(const cs_tensor *activation, int64_t n, const double *
     }
 }
 
+void cs_elementwise_channels(const cs_tensor *activation, const cs_tensor *gradient, int64_t n,
+                             bool only_positive, cs_tensor *map) {
+    size_t channels = (size_t)activation->c;
+    size_t pixels = (size_t)activation->h * (size_t)activation->w;
+    for (size_t i = 0; i < pixels; i++) {
+        size_t first = ((size_t)n * pixels + i) * channels;
+        double sum = 0.0;
+        for (size_t c = first; c < first + channels; c++) {
+            double g = cs_tensor_value(gradient, c);
+            sum += (only_positive && g <= 0 ? 0.0 : g) * cs_tensor_value(activation, c);
+        }
+        cs_tensor_store(map, i, sum + 0.0);
+    }
+}
+
 void cs_enlarge_taps(int64_t in, int64_t out, bool align_corners, cs_enlarge_tap *taps) {
     double scale = align_corners ? (out > 1 ? (double)(in - 1) / (double)(out - 1) : 0.0)
                                  : (double)in / (double)out;

@@ -289,13 +289,6 @@ cs_status cs_cam_compute_classes(cs_run *run, const cs_model *model, const cs_ca
 cs_status cs_cam_map(const cs_cam_options *options, const cs_tensor *activation,
                      const cs_tensor *gradient, int64_t n, cs_cam *cam, cs_error *err);
 
-/* Score-CAM's last step, from the target's value for each channel's masked image (scores[c], c < C;
- * NaN: the channel takes no part): softmax over the channels taken, unless `raw_weights`, then the
- * weighted sum of image n's channels. Fills everything but class_index. Errors: CS_ERROR_ARGUMENT,
- * CS_ERROR_MEMORY. */
-cs_status cs_scorecam_map(const cs_tensor *activation, int64_t n, const double *scores,
-                          bool raw_weights, cs_cam *cam, cs_error *err);
-
 /* The nodes and weights of Gauss-Legendre quadrature on [0, 1] for `count` points, ascending. */
 void cs_gauss_legendre(int64_t count, double *nodes, double *weights);
 

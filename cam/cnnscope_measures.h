@@ -60,13 +60,13 @@ typedef struct cs_faithfulness {
 
 void cs_faithfulness_free(cs_faithfulness *f);
 
-/* Measures a raw map (1 x 1 x h x w, any size) of one image (1 x C x H x W, of the run's type) for
- * a class. Pixels are ranked by cs_map_enlarge, the larger first, of equals the first in row-major
- * order; k = ceil(H W / steps) of them change at a time, the last time the rest. Deletion fills the
- * highest first; insertion begins with everything filled and gives them back. For drop and
- * increase the map is (L - min) / (max - min + 1e-8) at its own size, then enlarged. The run is
- * prepared and needs nothing kept; its last forward is lost. Errors: CS_ERROR_ARGUMENT,
- * CS_ERROR_NUMERIC, CS_ERROR_MEMORY, CS_ERROR_INTERRUPTED. */
+/* Measures a raw map (1 x 1 x h x w, any size) of one image (1 x C x H x W; of float32 in a run of
+ * float64 it is widened) for a class. Pixels are ranked by cs_map_enlarge, the larger first, of
+ * equals the first in row-major order; k = ceil(H W / steps) of them change at a time, the last
+ * time the rest. Deletion fills the highest first; insertion begins with everything filled and
+ * gives them back. For drop and increase the map is (L - min) / (max - min) at its own size, 0 if
+ * it is constant, then enlarged. The run is prepared and needs nothing kept; its last forward is
+ * lost. Errors: CS_ERROR_ARGUMENT, CS_ERROR_NUMERIC, CS_ERROR_MEMORY, CS_ERROR_INTERRUPTED. */
 cs_status cs_faithfulness_measure(cs_run *run, const cs_tensor *image, const cs_tensor *map,
                                   int64_t class_index, const cs_faithfulness_options *options,
                                   cs_faithfulness *result, cs_error *err);

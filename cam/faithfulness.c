@@ -53,7 +53,7 @@ cs_status cs_map_enlarge(const cs_tensor *map, int64_t height, int64_t width, do
     return enlarge_scaled(map, 0.0, 1.0, height, width, out, err);
 }
 
-/* The map scaled to 0..1 at its own size, then enlarged. */
+/* The map scaled to 0..1 at its own size, then enlarged; a constant is 0 everywhere. */
 static cs_status enlarge_to_one(const cs_tensor *map, int64_t height, int64_t width, double *out,
                                 cs_error *err) {
     size_t pixels = (size_t)(map->h * map->w);
@@ -63,7 +63,7 @@ static cs_status enlarge_to_one(const cs_tensor *map, int64_t height, int64_t wi
         low = v < low ? v : low;
         high = v > high ? v : high;
     }
-    return enlarge_scaled(map, low, high - low + 1e-8, height, width, out, err);
+    return enlarge_scaled(map, low, high > low ? high - low : 1.0, height, width, out, err);
 }
 
 typedef struct ranked {
@@ -235,7 +235,6 @@ static cs_status begin(measuring *m, const cs_tensor *map, const cs_faithfulness
     CS_CHECK(m->order && m->mask && m->probabilities, CS_ERROR_MEMORY,
              "no memory to measure a map");
     CS_TRY(make_fill(x, options->fill, &m->fill, err));
-    CS_TRY(cs_tensor_allocate(&m->images, x->dtype, m->batch, x->c, x->h, x->w, err));
     CS_TRY(cs_map_enlarge(map, x->h, x->w, m->mask, err));
     for (int64_t i = 0; i < m->pixels; i++)
         m->order[i] = (ranked){m->mask[i], i};
@@ -243,8 +242,10 @@ static cs_status begin(measuring *m, const cs_tensor *map, const cs_faithfulness
     return enlarge_to_one(map, x->h, x->w, m->mask, err);
 }
 
-/* The number of classes is known from a forward pass: that of the first image. */
-static cs_status find_classes(measuring *m, cs_error *err) {
+/* The number of classes and the run's type are known from a forward pass: that of the first image.
+ */
+static cs_status make_images(measuring *m, cs_error *err) {
+    const cs_tensor *x = m->image;
     cs_tensor logits = {0};
     CS_TRY(cs_run_forward(m->run, m->image, err));
     CS_TRY(cs_run_output(m->run, &logits, err));
@@ -253,7 +254,7 @@ static cs_status find_classes(measuring *m, cs_error *err) {
              (long long)logits.c - 1);
     m->softmax = calloc((size_t)logits.c, sizeof *m->softmax);
     CS_CHECK(m->softmax, CS_ERROR_MEMORY, "no memory for %lld probabilities", (long long)logits.c);
-    return CS_OK;
+    return cs_tensor_allocate(&m->images, logits.dtype, m->batch, x->c, x->h, x->w, err);
 }
 
 void cs_faithfulness_free(cs_faithfulness *f) {
@@ -270,7 +271,7 @@ cs_status cs_faithfulness_measure(cs_run *run, const cs_tensor *image, const cs_
     *result = (cs_faithfulness){0};
     cs_status status = begin(&m, map, options, err);
     if (status == CS_OK)
-        status = find_classes(&m, err);
+        status = make_images(&m, err);
     if (status == CS_OK)
         status = score_all(&m, options, err);
     if (status == CS_OK)

@@ -10,7 +10,10 @@
 
 static cs_status map(int variant, const cs_tensor *activation, const cs_tensor *gradient, int64_t n,
                      cs_tensor *out, cs_error *err) {
-    return cs_cam_method_hirescam.map(variant, activation, gradient, n, out, err);
+    (void)variant;
+    (void)err;
+    cs_elementwise_channels(activation, gradient, n, false, out);
+    return CS_OK;
 }
 
 static const char *const variants[] = {"paper", NULL}, *const aliases[] = {"gradient-x-input",

@@ -12,17 +12,7 @@ static cs_status map(int variant, const cs_tensor *activation, const cs_tensor *
                      cs_tensor *out, cs_error *err) {
     (void)variant;
     (void)err;
-    size_t channels = (size_t)activation->c;
-    size_t pixels = (size_t)activation->h * (size_t)activation->w;
-    for (size_t i = 0; i < pixels; i++) {
-        size_t first = ((size_t)n * pixels + i) * channels;
-        double sum = 0.0;
-        for (size_t c = first; c < first + channels; c++) {
-            double g = cs_tensor_value(gradient, c);
-            sum += (g <= 0 ? 0.0 : g) * cs_tensor_value(activation, c);
-        }
-        cs_tensor_store(out, i, sum + 0.0);
-    }
+    cs_elementwise_channels(activation, gradient, n, true, out);
     return CS_OK;
 }
 

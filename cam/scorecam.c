@@ -271,20 +271,6 @@ static cs_status combine(const cs_tensor *activation, int64_t n, const double *s
     return status;
 }
 
-cs_status cs_scorecam_map(const cs_tensor *activation, int64_t n, const double *scores,
-                          bool raw_weights, cs_cam *cam, cs_error *err) {
-    *cam = (cs_cam){0};
-    CS_CHECK(n >= 0 && n < activation->n && activation->h >= 1 && activation->w >= 1,
-             CS_ERROR_ARGUMENT, "image %lld of %lld, map %lld x %lld", (long long)n,
-             (long long)activation->n, (long long)activation->h, (long long)activation->w);
-    cs_status status = combine(activation, n, scores, raw_weights, cam, err);
-    if (status == CS_OK)
-        status = cs_cam_rectify(cam, err);
-    if (status != CS_OK)
-        cs_cam_free(cam);
-    return status;
-}
-
 /* ------------------------------------------------------------------ the method ----------- */
 
 static cs_status allocate(const cs_cam_call *call, scoring *s, cs_error *err) {

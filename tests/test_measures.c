@@ -229,7 +229,7 @@ START_TEST(test_faithfulness_is_its_formula) {
         for (int64_t i = 0; i < 63; i++)
             most = fmax(most, ((double *)map.data)[i]);
         for (int64_t i = 0; i < cs_tensor_count(&x); i++)
-            ((double *)x.data)[i] *= ((double *)map.data)[i / 3] / (most + 1e-8);
+            ((double *)x.data)[i] *= ((double *)map.data)[i / 3] / most;
         const double masked = probability_of(f.run, &x, 2),
                      whole = probability_of(f.run, &f.input, 2);
         ck_assert_double_eq_tol(r.masked_probability, masked, 1e-13);
@@ -241,6 +241,36 @@ START_TEST(test_faithfulness_is_its_formula) {
         cam_finish(&f);
         (void)err;
     }
+}
+END_TEST
+
+/* Measures do not depend on the map's scale (a saturated probability has gradients of 1e-9), and an
+ * image of float32 is measured in the run's float64. */
+START_TEST(test_faithfulness_of_tiny_maps_and_narrow_images) {
+    cs_error err;
+    cam_fixture f = cam_start_small(CS_F64, 1, 3, 5);
+    cs_tensor map = cam_random(CS_F64, 1, 1, 5, 4, 8), wide = f.input, narrow;
+    cam_rectify(&map);
+    REQUIRE_OK(cs_tensor_allocate(&narrow, CS_F32, 1, 3, 9, 7, &err), err);
+    for (int64_t i = 0; i < cs_tensor_count(&wide); i++) {
+        ((float *)narrow.data)[i] = (float)((double *)wide.data)[i];
+        ((double *)wide.data)[i] = (double)((float *)narrow.data)[i];
+    }
+    cs_faithfulness first = measure(&f, &map, 2, 10, CS_FILL_BLUR);
+    f.input = narrow;
+    for (int64_t i = 0; i < 20; i++)
+        ((double *)map.data)[i] *= 0x1p-60;
+    cs_faithfulness second = measure(&f, &map, 2, 10, CS_FILL_BLUR);
+    ck_assert(first.points == second.points && first.drop == second.drop &&
+              first.masked_probability == second.masked_probability &&
+              first.deletion_area == second.deletion_area &&
+              first.insertion_area == second.insertion_area);
+    ck_assert(first.masked_probability != first.probability);
+    cs_faithfulness_free(&first);
+    cs_faithfulness_free(&second);
+    cs_tensor_release(&map);
+    cs_tensor_release(&wide);
+    cam_finish(&f);
 }
 END_TEST
 
@@ -378,6 +408,7 @@ Suite *suite_measures(void) {
     tcase_add_test(tests, test_a_network_that_looks_at_one_quadrant);
     tcase_add_test(tests, test_a_constant_network);
     tcase_add_test(tests, test_faithfulness_is_its_formula);
+    tcase_add_test(tests, test_faithfulness_of_tiny_maps_and_narrow_images);
     tcase_add_test(tests, test_faithfulness_refuses);
     tcase_add_test(tests, test_cascade_shuffles_one_stage);
     tcase_add_test(tests, test_sanity);
