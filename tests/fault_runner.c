@@ -41,6 +41,9 @@ const fault_command fault_commands[] = {
     {"dump", "dump in/net.json in/picture.png --grad --params --threads 1 -o made/out", "out",
      false},
     {"diff", "diff in/dump in/dump", "", false},
+    {"trace",
+     "trace in/net.json in/picture.png --node layer1.0.relu_1 --at 0,1,2,3 --grad --threads 1", "",
+     false},
 };
 const int fault_command_count = sizeof fault_commands / sizeof fault_commands[0];
 

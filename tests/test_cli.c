@@ -27,7 +27,7 @@ static void require_text(const char *text, const char *wanted) {
 }
 
 static const char *const commands[] = {"convert", "init", "info", "verify", "predict", "explain",
-                                       "compare", "dump", "diff", "demo",   "selftest"};
+                                       "compare", "dump", "diff", "trace",  "demo",    "selftest"};
 #define COMMAND_COUNT ((int)(sizeof commands / sizeof commands[0]))
 
 START_TEST(test_every_command_has_help_with_an_example) {
