@@ -432,19 +432,6 @@ START_TEST(test_interrupt_leaves_nothing_behind) {
 }
 END_TEST
 
-START_TEST(test_example_program) {
-    ck_assert_int_eq(cli_shell("%s " EXAMPLE_MODEL " layer4 > %s/map.txt",
-                               cli_built("examples/textbook_gradcam"), folder),
-                     0);
-    char *text = cli_text(test_path(folder, "map.txt"));
-    int lines = 0;
-    for (const char *c = text; *c; c++)
-        lines += *c == '\n';
-    ck_assert_int_eq(lines, 7);
-    free(text);
-}
-END_TEST
-
 START_TEST(test_demo) {
     if (!test_long())
         return;
@@ -481,7 +468,6 @@ Suite *suite_cli(void) {
     tcase_add_test(tests, test_dump);
     tcase_add_test(tests, test_dump_of_all_is_a_superset_with_the_same_bytes);
     tcase_add_test(tests, test_interrupt_leaves_nothing_behind);
-    tcase_add_test(tests, test_example_program);
     tcase_add_test(tests, test_demo);
     suite_add_tcase(suite, tests);
     return suite;
