@@ -16,8 +16,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* Units that a part should have at least where the units cannot be dealt out evenly. */
-#define UNITS_WANTED 3
+/* Pixels of a strip for which it is worth reading all weights. */
+#define PIXELS_WORTH 64
 
 /* A unit: the loaded strip times `panels` panels from `panel` on; `k` is the first of its result
  * channels, `lanes` how many of them exist. */
@@ -185,15 +185,20 @@ static bool strip_skips(const NAME(convolve) *work, const NAME(strip) *strip) {
 
 /* ------------------------------------------------------------------ all units ------------ */
 
-/* Strips as few as they may be, and as many as keep all parts busy. */
+/* As few strips as may be, or a multiple of the parts: each part then has pixels of its own, of which
+ * the layers before and behind give it the same ones, so that they are in its CPU's cache. Where
+ * that leaves it few pixels for the weights that it must read, parts share pixels and divide
+ * channels. */
 static size_t count_strips(const NAME(convolve) *work, size_t pixels, size_t units_a_strip,
                            size_t parts) {
     const size_t limit = (size_t)work->kernels->tile_pixels;
     const size_t least = (pixels + STRIP_LIMIT - 1) / STRIP_LIMIT;
     const size_t most = (pixels + limit - 1) / limit;
+    const size_t dealt = (least + parts - 1) / parts * parts;
     const bool even = least * units_a_strip % parts == 0;
-    const size_t busy = even ? 1 : (UNITS_WANTED * parts + units_a_strip - 1) / units_a_strip;
-    return busy <= least ? least : busy < most ? busy : most;
+    if (even && pixels < dealt * PIXELS_WORTH)
+        return least;
+    return dealt < most ? dealt : most;
 }
 
 unsigned NAME(convolve_part)(const NAME(convolve) *given, size_t part, size_t parts) {
