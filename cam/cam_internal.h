@@ -129,6 +129,15 @@ void cs_weighted_channels(const cs_tensor *activation, int64_t n, const double *
 void cs_elementwise_channels(const cs_tensor *activation, const cs_tensor *gradient, int64_t n,
                              bool only_positive, cs_tensor *map);
 
+/* ------------------------------------------------------------------ filling -------------- */
+
+/* What stands in place of each value of `image` (one image) where it is taken away, in double in
+ * memory order: 0 for the mean colour, or (`blurred`) the image after a Gaussian of `deviation`
+ * pixels that reaches three deviations, its edges repeated. The caller frees *fill. Errors:
+ * CS_ERROR_MEMORY. */
+cs_status cs_fill_make(const cs_tensor *image, bool blurred, double deviation, double **fill,
+                       cs_error *err);
+
 /* ------------------------------------------------------------------ enlarging ------------ */
 
 /* What an output position takes along one side: (1 - f) * value[left] + f * value[right]. */

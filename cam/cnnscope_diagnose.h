@@ -22,6 +22,13 @@
 extern "C" {
 #endif
 
+/* Called on the calling thread between pieces of long work, with what is done and all there is to
+ * do; true ends the work with CS_ERROR_INTERRUPTED. A NULL function is not called. */
+typedef struct cs_stop {
+    bool (*function)(void *state, int64_t done, int64_t total);
+    void *state;
+} cs_stop;
+
 /* ------------------------------------------------------------------ regions -------------- */
 
 /* The parts of a picture that are measured. */
@@ -181,6 +188,36 @@ typedef struct cs_diagnosis_row {
     double hottest_x, hottest_y; /* centre of CS_CHANGE_HOTTEST, shares of width and height */
 } cs_diagnosis_row;
 
+/* How changes are measured. */
+typedef struct cs_changes_options {
+    const cs_tensor *roi; /* 1 x 1 x H x W at the input's size, values 0 to 1; 0.5 or more is
+                             inside. NULL: its two changes are not run */
+    int64_t map_columns;
+    int64_t class_count;
+    int64_t batch; /* images a pass, at most the run's largest; changes no result */
+    uint64_t seed; /* chooses the controls and the tiles' order */
+} cs_changes_options;
+
+/* Measures all changes for `count` rows (one a class) of one image (1 x C x H x W, of the run's
+ * type). Each row must have its class, margin, and hottest_x and hottest_y; CS_CHANGE_HOTTEST is
+ * run for each row, the rest once for all, with controls that keep away from the first row's
+ * hottest square. The run is prepared and needs nothing kept; its last forward is lost. A changed
+ * image that gives NaN or infinity counts as not run. Errors: CS_ERROR_ARGUMENT, CS_ERROR_MEMORY.
+ */
+cs_status cs_changes_measure(cs_run *run, const cs_tensor *image, const cs_changes_options *options,
+                             cs_diagnosis_row *rows, int64_t count, cs_error *err);
+
+/* Logit of class c of image n minus the largest other (the logit itself where there is one class).
+ */
+double cs_class_margin(const cs_tensor *logits, int64_t n, int64_t c);
+
+/* The centre of the map's hottest cell among those covered by less than half of the region of
+ * interest (of all, where regions has none, or no cell is): shares of width and height. */
+void cs_map_hottest(const cs_tensor *map, const cs_map_regions *regions, double *x, double *y);
+
+/* `image` (1 x C x H x W) with left and right exchanged, into `out` of the same shape and type. */
+void cs_image_mirror(const cs_tensor *image, cs_tensor *out);
+
 /* Drop of the margin by a change, averaged over its fills (margin of the image - of the changed
  * image); NaN where it was not run. */
 double cs_row_drop(const cs_diagnosis_row *row, cs_change change);
@@ -257,12 +294,22 @@ typedef struct cs_null_map {
 } cs_null_map;
 
 typedef struct cs_null_set {
-    cs_null_map *maps;
+    cs_null_map *maps; /* networks with shuffled weights behind the trained one */
     int64_t count;
     int64_t empty;    /* of them with an empty map, which count for nothing */
     int64_t networks; /* that gave finite numbers, the trained one among them */
     cs_threshold threshold[CS_PATTERN_COUNT];
 } cs_null_set;
+
+/* Makes the null set: black, mean, white, noise (independent pixels), clouds (noise enlarged from 8
+ * x 8) and their mirror images, on the trained network and on three whose weights are shuffled in
+ * each tensor, each map of the network's own predicted class; then the thresholds. Networks that
+ * give NaN or infinity are left out. The runs are made like `like`, one at a time. `regions` has
+ * the region of interest only if it is the same for all images. Free with cs_null_set_free. Errors: as cs_cam_compute. */
+cs_status cs_null_set_make(const cs_run *like, const cs_model *model, const cs_cam_options *options,
+                           const cs_map_regions *regions, uint64_t seed, cs_stop stop,
+                           cs_null_set *set, cs_error *err);
+void cs_null_set_free(cs_null_set *set);
 
 /* ------------------------------------------------------------------ the set -------------- */
 
@@ -360,6 +407,16 @@ typedef struct cs_diagnosis {
     void *image_state;
     int tests; /* p values that Holm's correction is over */
 } cs_diagnosis;
+
+/* Reads all images through diagnosis->image, once and then once for each 16 groups, in constant
+ * memory, and fills confusion, groups, flags, patient counts and tests; all else must be filled.
+ * Bootstrap: 1000 replicates of Poisson(1) weights from SplitMix64 of seed, patient (or file) and
+ * replicate, so that sums over parts of the set can be added. Free with cs_diagnosis_free_summary. Errors:
+ * those of diagnosis->image, CS_ERROR_MEMORY, CS_ERROR_INTERRUPTED. */
+cs_status cs_diagnosis_summarise(cs_diagnosis *diagnosis, cs_stop stop, cs_error *err);
+
+/* Frees groups, flags and confusion. */
+void cs_diagnosis_free_summary(cs_diagnosis *diagnosis);
 
 /* Whether an image's row is beyond the pattern's threshold (SIDE: beyond it on either side). False
  * for NaN. */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = 20, BLUR_REACH = 15 };
+enum { STEPS = 20 };
 #define BLUR_DEVIATION 5.0
 
 /* ------------------------------------------------------------------ maps at the input ---- */
@@ -76,50 +76,6 @@ static int compare_ranked(const void *a, const void *b) {
     if (x->value != y->value)
         return x->value > y->value ? -1 : 1;
     return x->pixel < y->pixel ? -1 : x->pixel > y->pixel;
-}
-
-/* ------------------------------------------------------------------ filling -------------- */
-
-/* exp(-i^2 / (2 sigma^2)) for -reach..reach, of sum 1. */
-static void gaussian(double weights[2 * BLUR_REACH + 1]) {
-    double sum = 0.0;
-    for (int i = -BLUR_REACH; i <= BLUR_REACH; i++) {
-        double v = cs_exp(-(double)(i * i) / (2.0 * BLUR_DEVIATION * BLUR_DEVIATION));
-        weights[i + BLUR_REACH] = v;
-        sum += v;
-    }
-    for (int i = 0; i <= 2 * BLUR_REACH; i++)
-        weights[i] /= sum;
-}
-
-/* out = in blurred along one side: `count` places `stride` values apart, for each of the rest. */
-static void blur_side(const double *in, double *out, size_t total, size_t count, size_t stride) {
-    double weights[2 * BLUR_REACH + 1];
-    gaussian(weights);
-    for (size_t at = 0; at < total; at++) {
-        int64_t place = (int64_t)(at / stride % count), last = (int64_t)count - 1;
-        double sum = 0.0;
-        for (int64_t i = -BLUR_REACH; i <= BLUR_REACH; i++) {
-            int64_t from = place + i < 0 ? 0 : place + i > last ? last : place + i;
-            sum += weights[i + BLUR_REACH] * in[(int64_t)at + (from - place) * (int64_t)stride];
-        }
-        out[at] = sum;
-    }
-}
-
-/* fill[i] in memory order: what stands in place of each value of the image. */
-static cs_status make_fill(const cs_tensor *image, cs_fill kind, double **fill, cs_error *err) {
-    size_t count = (size_t)cs_tensor_count(image), width = (size_t)image->w;
-    *fill = calloc(2 * count, sizeof **fill);
-    CS_CHECK(*fill, CS_ERROR_MEMORY, "no memory to blur an image");
-    if (kind == CS_FILL_MEAN)
-        return CS_OK;
-    double *other = *fill + count;
-    for (size_t i = 0; i < count; i++)
-        (*fill)[i] = cs_tensor_value(image, i);
-    blur_side(*fill, other, count, width, (size_t)image->c);
-    blur_side(other, *fill, count, (size_t)image->h, (size_t)image->c * width);
-    return CS_OK;
 }
 
 /* ------------------------------------------------------------------ measuring ------------ */
@@ -234,7 +190,7 @@ static cs_status begin(measuring *m, const cs_tensor *map, const cs_faithfulness
     m->probabilities = calloc((size_t)image_count(m), sizeof *m->probabilities);
     CS_CHECK(m->order && m->mask && m->probabilities, CS_ERROR_MEMORY,
              "no memory to measure a map");
-    CS_TRY(make_fill(x, options->fill, &m->fill, err));
+    CS_TRY(cs_fill_make(x, options->fill, BLUR_DEVIATION, &m->fill, err));
     CS_TRY(cs_map_enlarge(map, x->h, x->w, m->mask, err));
     for (int64_t i = 0; i < m->pixels; i++)
         m->order[i] = (ranked){m->mask[i], i};
