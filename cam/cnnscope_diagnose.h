@@ -305,7 +305,8 @@ typedef struct cs_null_set {
  * x 8) and their mirror images, on the trained network and on three whose weights are shuffled in
  * each tensor, each map of the network's own predicted class; then the thresholds. Networks that
  * give NaN or infinity are left out. The runs are made like `like`, one at a time. `regions` has
- * the region of interest only if it is the same for all images. Free with cs_null_set_free. Errors: as cs_cam_compute. */
+ * the region of interest only if it is the same for all images. Free with cs_null_set_free.
+ * Errors: as cs_cam_compute. */
 cs_status cs_null_set_make(const cs_run *like, const cs_model *model, const cs_cam_options *options,
                            const cs_map_regions *regions, uint64_t seed, cs_stop stop,
                            cs_null_set *set, cs_error *err);
@@ -411,8 +412,8 @@ typedef struct cs_diagnosis {
 /* Reads all images through diagnosis->image, once and then once for each 16 groups, in constant
  * memory, and fills confusion, groups, flags, patient counts and tests; all else must be filled.
  * Bootstrap: 1000 replicates of Poisson(1) weights from SplitMix64 of seed, patient (or file) and
- * replicate, so that sums over parts of the set can be added. Free with cs_diagnosis_free_summary. Errors:
- * those of diagnosis->image, CS_ERROR_MEMORY, CS_ERROR_INTERRUPTED. */
+ * replicate, so that sums over parts of the set can be added. Free with cs_diagnosis_free_summary.
+ * Errors: those of diagnosis->image, CS_ERROR_MEMORY, CS_ERROR_INTERRUPTED. */
 cs_status cs_diagnosis_summarise(cs_diagnosis *diagnosis, cs_stop stop, cs_error *err);
 
 /* Frees groups, flags and confusion. */

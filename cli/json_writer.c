@@ -5,8 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Length of the well-formed UTF-8 sequence at s (RFC 3629), or 0. */
-static size_t utf8_length(const unsigned char *s) {
+size_t utf8_length(const unsigned char *s) {
     size_t length = s[0] < 0x80 ? 1 : s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
     if (s[0] > 0xF4 || length == 0)
         return 0;

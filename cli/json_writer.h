@@ -36,6 +36,9 @@ void put_real(json_writer *w, const char *key, double value, cs_dtype dtype);
 /* The values of image n of a tensor with h = w = 1, as an array. */
 void put_vector(json_writer *w, const char *key, const cs_tensor *t, int64_t n);
 
+/* Length of the well-formed UTF-8 sequence at s (RFC 3629; NUL-terminated), or 0. */
+size_t utf8_length(const unsigned char *s);
+
 /* The digits that put_real writes, and "nan", "inf", "-inf"; returns `out`. */
 const char *real_digits(double value, cs_dtype dtype, char out[32]);
 
