@@ -232,6 +232,7 @@ typedef struct cs_diagnosis_image {
     const char *file;             /* as the list has it, or relative to the folder */
     const char *path;             /* to open it */
     const char *patient;          /* NULL where no column says so */
+    int64_t patient_index;        /* number of the patient, by first appearance; -1: unknown */
     const char *const *columns;   /* values, cs_diagnosis.column_count of them; "" where missing */
     int64_t label, predicted;     /* classes; -1: unknown */
     cs_status status;             /* CS_OK, or why it could not be diagnosed */
@@ -358,10 +359,11 @@ typedef struct cs_diagnosis_flag {
      * or more images lie beyond it than null_rate, with the whole interval and p < 0.05. */
     bool map_evidence;
     cs_interval mean;  /* of the pattern's statistic, CORNER: of the suspect corner's enrichment */
-    cs_interval share; /* of images beyond the threshold; SIDE: of those on the stronger side */
+    cs_interval share; /* of images beyond the threshold; SIDE: beyond it on the stronger side */
     double share_p;    /* one-sided binomial test against null_rate, Holm-corrected */
     double map_score;  /* the share; SIDE: the absolute value of the mean */
-    /* Counterfactual: the relative excess is at least 0.1 with its whole interval and p < 0.05. */
+    /* Counterfactual: the relative excess is above 0.1 (UNIFORM: the survival above 0.5) with its
+     * whole interval, and p < 0.05. */
     bool counter_evidence, has_counter;
     cs_region suspect;    /* CORNER: the corner of largest mean enrichment; SIDE: the stronger half;
                           else CS_REGION_COUNT */
@@ -391,6 +393,7 @@ typedef struct cs_diagnosis {
     int64_t map_rows, map_columns;
     const char *const *columns; /* carried through from the list: "view", "sex" */
     int64_t column_count;
+    int64_t patient_count;
     bool by_patient;      /* intervals and tests treat a patient's images as one */
     int64_t image_count;  /* in the list */
     int64_t failed_count; /* of them with a status other than CS_OK */

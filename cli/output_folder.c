@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -184,4 +185,79 @@ void output_folder_discard(output_folder *folder) {
 void output_folder_abandon(void) {
     if (being_written)
         remove_folder(being_written->partial);
+}
+
+/* ------------------------------------------------------------------ taking up again ------ */
+
+void output_folder_keep(output_folder *folder) {
+    folder->partial[0] = '\0';
+    being_written = NULL;
+}
+
+void output_folder_survives_signals(void) { being_written = NULL; }
+
+cs_status output_folder_adopt(output_folder *folder, const char *directory, const char *partial,
+                              cs_error *err) {
+    CS_TRY(clean_name(directory, folder->final, err));
+    CS_TRY(check_name(folder->final, err));
+    snprintf(folder->partial, sizeof folder->partial, "%s", partial);
+    return CS_OK;
+}
+
+typedef struct found_partial {
+    char path[PATH_MAX];
+    struct timespec changed;
+} found_partial;
+
+static bool is_newer(const found_partial *a, const found_partial *b) {
+    return a->changed.tv_sec != b->changed.tv_sec ? a->changed.tv_sec > b->changed.tv_sec
+                                                  : a->changed.tv_nsec > b->changed.tv_nsec;
+}
+
+bool output_folder_find_partial(const char *directory, const char *file, int number,
+                                char path[PATH_MAX]) {
+    enum { MOST = 64 };
+    char clean[PATH_MAX], parent[PATH_MAX];
+    int count = 0;
+    if (clean_name(directory, clean, NULL) != CS_OK)
+        return false;
+    char *slash = strrchr(clean, '/');
+    const char *name = slash ? slash + 1 : clean;
+    snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - clean + 1) : 2,
+             slash ? clean : "./");
+    DIR *folder = opendir(parent);
+    found_partial *found = calloc(MOST, sizeof *found);
+    struct dirent *entry;
+    while (folder && found && count < MOST && (entry = readdir(folder)) != NULL) {
+        size_t length = strlen(name);
+        char inner[PATH_MAX];
+        struct stat info;
+        if (strncmp(entry->d_name, name, length) != 0 ||
+            strncmp(entry->d_name + length, ".partial-", 9) != 0)
+            continue;
+        found_partial *f = &found[count];
+        if (snprintf(f->path, sizeof f->path, "%s%s", slash ? parent : "", entry->d_name) >=
+                PATH_MAX - SUFFIX_ROOM ||
+            snprintf(inner, sizeof inner, "%s/%s", f->path, file) >= PATH_MAX ||
+            stat(inner, &info) != 0)
+            continue;
+        f->changed = info.st_mtim;
+        for (int i = count++; i > 0 && is_newer(&found[i], &found[i - 1]); i--) {
+            found_partial kept = found[i];
+            found[i] = found[i - 1];
+            found[i - 1] = kept;
+        }
+    }
+    if (folder)
+        closedir(folder);
+    if (number < count)
+        memcpy(path, found[number].path, PATH_MAX);
+    free(found);
+    return number < count;
+}
+
+void output_folder_remove(const output_folder *folder, const char *name) {
+    char path[PATH_MAX];
+    if (output_folder_path(folder, path, NULL, "%s", name) == CS_OK)
+        remove_folder(path);
 }

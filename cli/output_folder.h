@@ -41,4 +41,21 @@ void output_folder_discard(output_folder *folder);
 /* The same for the folder that is being written, if there is one, from a signal's handler. */
 void output_folder_abandon(void);
 
+/* Work that can be taken up again. The partial folder is left as it is, and is not folder's any
+ * more; or, while it is written, a second signal does not remove it. */
+void output_folder_keep(output_folder *folder);
+void output_folder_survives_signals(void);
+
+/* Finds DIR.partial-* with `file` in it: number 0 is the one whose file was changed last. False
+ * where there are not so many. */
+bool output_folder_find_partial(const char *directory, const char *file, int number,
+                                char path[PATH_MAX]);
+
+/* Takes up a partial folder that was found. Errors: as output_folder_open. */
+cs_status output_folder_adopt(output_folder *folder, const char *directory, const char *partial,
+                              cs_error *err);
+
+/* Removes a folder within the partial one. */
+void output_folder_remove(const output_folder *folder, const char *name);
+
 #endif

@@ -43,7 +43,19 @@ void progress_work(progress *p, int64_t done, int64_t total) {
     fflush(stderr);
 }
 
+void progress_images(progress *p, int64_t done, int64_t total, int64_t before) {
+    enum { AGAIN = 200 }; /* milliseconds */
+    double now = cs_seconds(), rate = (double)(done - before) / (now - p->begun + 1e-9);
+    if (!p->shown || done <= before || (done < total && now - p->drawn < AGAIN / 1000.0))
+        return;
+    long long left = (long long)((double)(total - done) / rate + 0.5);
+    p->drawn = now;
+    draw_bar(done, total);
+    fprintf(stderr, ", %.1f images/s, %lld:%02lld left  ", rate, left / 60, left % 60);
+    fflush(stderr);
+}
+
 void progress_clear(const progress *p) {
     if (p->shown)
-        fprintf(stderr, "\r%72s\r", "");
+        fprintf(stderr, "\r%78s\r", "");
 }

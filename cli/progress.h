@@ -21,6 +21,10 @@ void progress_step(const progress *p, int done);
 void progress_begin_work(progress *p, bool quiet);
 void progress_work(progress *p, int64_t done, int64_t total);
 
+/* Behind progress_begin_work: the same with images a second, of which `before` were there already.
+ */
+void progress_images(progress *p, int64_t done, int64_t total, int64_t before);
+
 /* Wipes the bar away, also before anything else is printed; the next step draws it again. */
 void progress_clear(const progress *p);
 
