@@ -57,7 +57,7 @@ START_TEST(test_top_level) {
     require_code(result, 2);
     require_text(result.err, "did you mean 'explain'");
     /* Commands of the design that do not exist yet are not known. */
-    require_code(cli_run("diagnose x y -o z"), 2);
+    require_code(cli_run("diagnos x y -o z"), 2);
 }
 END_TEST
 
