@@ -174,6 +174,7 @@ static cs_status measure_place(const compare_job *job, const compare_image *imag
 static cs_status compare_map(compare_job *job, const compare_method *m, const compare_image *image,
                              const cs_input *input, compare_result *r, cs_error *err) {
     progress_begin_work(&job->bar, job->common->quiet);
+    job->bar.label = m->label;
     CS_TRY(m->info ? make_map(job, m, input, image->class_index, r, err)
                    : make_control(job, m, &r->cam, err));
     CS_TRY(cs_faithfulness_measure(job->scorer, &input->tensor, &r->cam.raw, image->class_index,

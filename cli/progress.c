@@ -10,19 +10,21 @@ void progress_begin(progress *p, int total, bool quiet) {
     p->shown = total > 1 && !quiet && isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
 }
 
-static void draw_bar(int64_t done, int64_t total) {
+/* Everything fits into 79 columns: a label takes its place from the bar. */
+static void draw_bar(const progress *p, int64_t done, int64_t total) {
     static const char full[] = "##############################",
                       none[] = "..............................";
-    int width = (int)sizeof full - 1;
+    int width = p->label ? 20 : 30;
     int filled = (int)((long long)width * done / total);
-    fprintf(stderr, "\r[%.*s%.*s] %lld of %lld", filled, full, width - filled, none,
-            (long long)done, (long long)total);
+    fprintf(stderr, "\r%.24s%s[%.*s%.*s] %lld of %lld", p->label ? p->label : "",
+            p->label ? " " : "", filled, full, width - filled, none, (long long)done,
+            (long long)total);
 }
 
 void progress_step(const progress *p, int done) {
     if (!p->shown)
         return;
-    draw_bar(done, p->total);
+    draw_bar(p, done, p->total);
     fflush(stderr);
 }
 
@@ -38,7 +40,7 @@ void progress_work(progress *p, int64_t done, int64_t total) {
         return;
     long long left = (long long)((now - p->begun) * (double)(total - done) / (double)done + 0.5);
     p->drawn = now;
-    draw_bar(done, total);
+    draw_bar(p, done, total);
     fprintf(stderr, ", %lld:%02lld left  ", left / 60, left % 60);
     fflush(stderr);
 }
@@ -50,12 +52,12 @@ void progress_images(progress *p, int64_t done, int64_t total, int64_t before) {
         return;
     long long left = (long long)((double)(total - done) / rate + 0.5);
     p->drawn = now;
-    draw_bar(done, total);
+    draw_bar(p, done, total);
     fprintf(stderr, ", %.1f images/s, %lld:%02lld left  ", rate, left / 60, left % 60);
     fflush(stderr);
 }
 
 void progress_clear(const progress *p) {
     if (p->shown)
-        fprintf(stderr, "\r%78s\r", "");
+        fprintf(stderr, "\r%79s\r", "");
 }

@@ -218,8 +218,8 @@ static cam_fixture with_biases(cam_fixture f, float factor, float added, cs_para
     return f;
 }
 
-/* f(M) - f(baseline) is f(M) and a constant whatever the baseline, as the last bias is a constant in
- * a class's logit: the variants with a softmax over the channels do not see it; `authors`, whose
+/* f(M) - f(baseline) is f(M) and a constant, whatever the baseline is, as the last bias is one in a
+ * class's logit: the variants with a softmax over the channels do not see it; `authors`, whose
  * weights are probabilities, does. */
 START_TEST(test_scorecam_is_unchanged_by_its_baseline) {
     static const char *const variants[] = {"paper", "pgc", "torchcam", "authors"};
