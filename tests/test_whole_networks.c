@@ -1,6 +1,6 @@
 /* test_whole_networks.c - the same bits whatever the threads, instruction set, place in the batch
- * and observers, over whole networks: the trained CIFAR ResNet-20 on real images, and in test-long
- * a ResNet-50 from a seed and one trained on X-rays.
+ * and observers, over whole networks, all parameter gradients among them: the trained CIFAR
+ * ResNet-20 on real images, and in test-long a ResNet-50 from a seed and one trained on X-rays.
  *
  * Every setting's output and input gradient are compared byte by byte with those of one thread of
  * the portable kernels, where nothing is watched but the input gradient. The published hashes of
@@ -11,6 +11,7 @@
 #include "test_support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define IMAGES 5
@@ -24,15 +25,21 @@ typedef struct setting {
     cs_isa isa;
     cs_kernel kernel;
     bool keep_all;
+    bool parameters, training, hooked; /* gradients of parameters; batch statistics; read all */
 } setting;
 
-static const setting reference_setting = {1, CS_ISA_PORTABLE, CS_KERNEL_DENSE, false};
+static const setting reference_setting = {
+    .threads = 1, .isa = CS_ISA_PORTABLE, .kernel = CS_KERNEL_DENSE};
 
 static const char *describe(const char *network, const setting *s, const char *what) {
     static char line[256];
-    snprintf(line, sizeof line, "%s, %d threads, %s, %s, %s: %s", network, s->threads,
-             cs_isa_name(s->isa), cs_kernel_name(s->kernel),
-             s->keep_all ? "everything kept" : "nothing kept", what);
+    snprintf(line, sizeof line, "%s%s, %d threads, %s, %s, %s: %s", network,
+             s->training ? " in training" : "", s->threads, cs_isa_name(s->isa),
+             cs_kernel_name(s->kernel),
+             s->keep_all ? "everything kept"
+             : s->hooked ? "hooks that read"
+                         : "nothing kept",
+             what);
     return line;
 }
 
@@ -51,6 +58,29 @@ static cs_tensor images_of(const cs_tensor *t, int64_t first, int64_t count) {
     return view;
 }
 
+/* Looks at all that a hook is given. */
+static cs_status look(const cs_hook_call *call, void *user, cs_error *err) {
+    double *sum = user;
+    (void)err;
+    if (call->output)
+        *sum += cs_tensor_at(call->output, 0, 0, 0, 0);
+    for (int i = 0; i < call->input_count; i++)
+        if (call->grad_inputs && call->grad_inputs[i].data)
+            *sum += cs_tensor_at(&call->grad_inputs[i], 0, 0, 0, 0);
+    return CS_OK;
+}
+
+static double looked_at;
+
+static void hook_all(const scene *s, cs_run *run) {
+    cs_error err;
+    for (int i = 1; i < cs_model_node_count(s->model); i++) {
+        const char *name = cs_model_node(s->model, i)->name;
+        REQUIRE_OK(cs_run_hook(run, name, CS_HOOK_FORWARD, look, &looked_at, NULL, &err), err);
+        REQUIRE_OK(cs_run_hook(run, name, CS_HOOK_BACKWARD, look, &looked_at, NULL, &err), err);
+    }
+}
+
 static cs_run *start_run(const scene *s, const setting *how, int64_t batch) {
     cs_error err;
     cs_run *run;
@@ -64,6 +94,11 @@ static cs_run *start_run(const scene *s, const setting *how, int64_t batch) {
     for (int i = 0; how->keep_all && i < cs_model_node_count(s->model); i++)
         REQUIRE_OK(cs_run_keep(run, cs_model_node(s->model, i)->name, &err), err);
     REQUIRE_OK(cs_run_keep_gradient(run, "input", &err), err);
+    cs_run_set_training(run, how->training);
+    if (how->parameters)
+        REQUIRE_OK(cs_run_keep_parameter_gradient(run, NULL, &err), err);
+    if (how->hooked)
+        hook_all(s, run);
     REQUIRE_OK(cs_run_prepare(run, &err), err);
     return run;
 }
@@ -121,7 +156,10 @@ static void check_settings(const scene *s, bool slow_too) {
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
         for (size_t t = 0; t < sizeof thread_counts / sizeof *thread_counts; t++)
             for (int k = 0; k < 2 * (CS_KERNEL_LAST + 1); k++) {
-                const setting how = {thread_counts[t], isas[i], (cs_kernel)(k / 2), k % 2};
+                const setting how = {.threads = thread_counts[t],
+                                     .isa = isas[i],
+                                     .kernel = (cs_kernel)(k / 2),
+                                     .keep_all = k % 2};
                 const bool soft = how.isa == CS_ISA_PORTABLE_NOFMA;
                 const bool usual = how.kernel == CS_KERNEL_AUTO;
                 if (!slow_too && how.threads != 2 && (soft || !usual))
@@ -164,8 +202,102 @@ static void check_scene(scene *s, bool slow_too) {
     make_reference(s);
     check_settings(s, slow_too);
     for (int isa = CS_ISA_PORTABLE; isa <= CS_ISA_LAST; isa++) {
-        const setting how = {2, (cs_isa)isa, CS_KERNEL_AUTO, false};
+        const setting how = {.threads = 2, .isa = (cs_isa)isa};
         check_places(s, &how);
+    }
+}
+
+/* ------------------------------------------------------------------ parameters ----------- */
+
+/* The gradient of parameter tensor `index`; without data where it cannot be learned. */
+static cs_tensor gradient_of(const scene *s, cs_run *run, int index, const char **name) {
+    cs_error err;
+    cs_tensor gradient = {0};
+    *name = cs_model_tensor(s->model, index)->name;
+    if (cs_run_parameter_gradient(run, *name, &gradient, &err) != CS_OK)
+        gradient = (cs_tensor){0}; /* a running statistic */
+    return gradient;
+}
+
+/* Copies of all gradients of parameters, by tensor. */
+static cs_tensor *copy_parameters(const scene *s, cs_run *run) {
+    const int count = cs_model_tensor_count(s->model);
+    cs_tensor *copies = calloc((size_t)count, sizeof *copies);
+    const char *name;
+    int learned = 0;
+    for (int i = 0; i < count; i++) {
+        const cs_tensor gradient = gradient_of(s, run, i, &name);
+        if (!gradient.data)
+            continue;
+        copies[i] = test_tensor_copy(&gradient);
+        learned++;
+    }
+    ck_assert_int_gt(learned, count / 2);
+    return copies;
+}
+
+/* One setting's gradients of parameters and of the input, the batch at once. */
+static void check_parameters(const scene *s, const setting *how, const cs_tensor *wanted,
+                             const cs_tensor *wanted_input) {
+    cs_tensor output, gradient;
+    const char *name;
+    if (!cs_isa_available(how->isa))
+        return;
+    cs_run *run = start_run(s, how, s->input.n);
+    pass(run, &s->input, &s->seed, &output, &gradient);
+    test_tensors_equal(&gradient, wanted_input, describe(s->name, how, "input gradient"));
+    for (int i = 0; i < cs_model_tensor_count(s->model); i++) {
+        const cs_tensor own = gradient_of(s, run, i, &name);
+        if (own.data)
+            test_tensors_equal(&own, &wanted[i], describe(s->name, how, name));
+    }
+    cs_run_free(run);
+}
+
+/* The reference: one thread, portable, dense, in inference the images one after another. */
+static cs_tensor *reference_parameters(const scene *s, bool training, cs_tensor *input_gradient) {
+    cs_tensor output, gradient;
+    setting how = reference_setting;
+    how.parameters = true;
+    how.training = training;
+    const int64_t at_once = training ? s->input.n : 1;
+    cs_run *run = start_run(s, &how, at_once);
+    *input_gradient = test_tensor_copy(&s->input);
+    for (int64_t n = 0; n < s->input.n; n += at_once) {
+        const cs_tensor input = images_of(&s->input, n, at_once);
+        const cs_tensor seed = images_of(&s->seed, n, at_once);
+        pass(run, &input, &seed, &output, &gradient);
+        const cs_tensor there = images_of(input_gradient, n, at_once);
+        memcpy(there.data, gradient.data,
+               (size_t)cs_tensor_count(&gradient) * cs_dtype_size(s->dtype));
+    }
+    cs_tensor *copies = copy_parameters(s, run);
+    cs_run_free(run);
+    return copies;
+}
+
+/* Threads, instruction sets, dense and skipping, hooks that read; in both modes. */
+static void check_all_parameters(const scene *s, bool slow_too) {
+    for (int training = 0; training < 2; training++) {
+        cs_tensor input_gradient;
+        cs_tensor *wanted = reference_parameters(s, training, &input_gradient);
+        for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
+            for (size_t t = 0; t < sizeof thread_counts / sizeof *thread_counts; t++)
+                for (int k = CS_KERNEL_DENSE; k <= CS_KERNEL_SKIP; k++) {
+                    const setting how = {.threads = thread_counts[t],
+                                         .isa = isas[i],
+                                         .kernel = (cs_kernel)k,
+                                         .parameters = true,
+                                         .training = training,
+                                         .hooked = t % 2};
+                    const bool soft = how.isa == CS_ISA_PORTABLE_NOFMA;
+                    if (slow_too || (soft ? t == 3 && k == CS_KERNEL_SKIP : (t + k) % 2))
+                        check_parameters(s, &how, wanted, &input_gradient);
+                }
+        for (int i = 0; i < cs_model_tensor_count(s->model); i++)
+            cs_tensor_release(&wanted[i]);
+        cs_tensor_release(&input_gradient);
+        free(wanted);
     }
 }
 
@@ -239,6 +371,8 @@ START_TEST(trained_resnet20) {
                (cs_dtype)_i);
     load_images(&stage, paths);
     check_scene(&stage, test_long());
+    stage.input.n = stage.seed.n = test_long() ? IMAGES : 2;
+    check_all_parameters(&stage, test_long());
     close_scene(&stage);
 }
 END_TEST
@@ -281,6 +415,8 @@ START_TEST(trained_resnet50) {
     open_scene(&stage, "best_model", converted(checkpoint), CS_F32);
     load_images(&stage, paths);
     check_scene(&stage, false);
+    stage.input.n = stage.seed.n = 2;
+    check_all_parameters(&stage, false);
     close_scene(&stage);
 }
 END_TEST
