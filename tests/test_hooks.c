@@ -193,17 +193,29 @@ static void golden_input(cs_tensor *input, cs_tensor *seed) {
     cs_tensor_set(seed, 1, 1, 0, 0, 1);
 }
 
+/* docs/hooks.md has a row of each scenario, with the hooks and calls that there are. */
+static void require_row(const table *t, const char *page, int calls) {
+    char wanted[128];
+    (void)snprintf(wanted, sizeof wanted, "| `%s` | %d | %d |", t->scenario, t->count, calls);
+    ck_assert_msg(strstr(page, wanted) != NULL, "docs/hooks.md lacks: %s", wanted);
+}
+
 START_TEST(hooks_do_what_pytorch_does) {
     cs_tensor input, seed;
     cs_model *model = bottlenecks();
     table t = {.file = fopen("tests/fixtures/torch_hooks.txt", "r")};
     int scenarios = 0;
     ck_assert_ptr_nonnull(t.file);
+    size_t size;
+    char *page = test_file_get("docs/hooks.md", &size);
     golden_input(&input, &seed);
     for (next_line(&t); sscanf(t.line, "scenario %47s", t.scenario) == 1; scenarios++) {
+        const int before = t.calls;
         next_line(&t);
         play(&t, model, &input, &seed);
+        require_row(&t, page, (t.calls - before) / 2);
     }
+    free(page);
     ck_assert_int_eq(scenarios, 18);
     printf("hooks: %d scenarios, %d calls as PyTorch; largest difference %.3g\n", scenarios,
            t.calls / 2, t.worst);
