@@ -2,7 +2,9 @@
  * mode, and what is refused.
  */
 #include "cli_runner.h"
+#include "model_builder.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +268,63 @@ START_TEST(test_unknown_nodes_list_the_nearest) {
 }
 END_TEST
 
+/* ------------------------------------------------------------------ NaN and infinity ----- */
+
+/* Two 1 x 1 convolutions and a mean; the input is `x` everywhere. */
+static void dump_of(const float first, const float second, float x, const char *words, int code,
+                    const char *message) {
+    const float weights[2] = {first, second};
+    built_node nodes[] = {{.name = "a", .op = "conv2d", .inputs = {"input"}, .weight = &weights[0]},
+                          {.name = "b", .op = "conv2d", .inputs = {"a"}, .weight = &weights[1]},
+                          {.name = "pool", .op = "adaptive_avg_pool2d", .inputs = {"b"}},
+                          {.name = "out", .op = "flatten", .inputs = {"pool"}}};
+    for (int i = 0; i < 2; i++) {
+        nodes[i].in_channels = 1;
+        nodes[i].attributes = built_window(1, 1, 0, 1);
+        nodes[i].attributes.out_channels = 1;
+    }
+    const built_model model = {.channels = 1,
+                               .height = 2,
+                               .width = 2,
+                               .nodes = nodes,
+                               .count = 4,
+                               .output = "out",
+                               .classes = 1};
+    cs_error err;
+    cs_tensor input = {0};
+    char line[1 << 14];
+    REQUIRE_OK(cs_tensor_allocate(&input, CS_F32, 1, 1, 2, 2, &err), err);
+    for (int i = 0; i < 4; i++)
+        cs_tensor_set(&input, 0, 0, i / 2, i % 2, (double)x);
+    REQUIRE_OK(cs_npy_write(test_path(folder, "input.npy"), &input, 4, &err), err);
+    cs_tensor_release(&input);
+    snprintf(line, sizeof line, "dump %s %s/input.npy %s -o %s/numbers",
+             built_model_write(&model, folder, "model"), folder, words, folder);
+    require(code, message, line);
+    ck_assert(cli_exists("%s/numbers/activations/b.npy", folder));
+    char *manifest = cli_text(test_path(folder, "numbers/manifest.json"));
+    ck_assert_ptr_nonnull(
+        strstr(manifest, code == 0 ? "\"status\": \"ok\"" : "\"status\": \"numeric\""));
+    free(manifest);
+    ck_assert_int_eq(cli_shell("rm -r %s/numbers %s/model.*", folder, folder), 0);
+}
+
+START_TEST(test_nan_and_infinity_name_where_they_began) {
+    dump_of(2, 3, 1, "--grad --params", 0, NULL);
+    dump_of(NAN, 3, 1, "--grad --params", 5, "first in a.weight");
+    dump_of(2, INFINITY, 1, "", 5, "first in b.weight");
+    dump_of(2, 3, NAN, "--grad", 5, "first in input");
+    dump_of(2, 3, -INFINITY, "--params", 5, "first in input");
+    dump_of(1e30F, 1e30F, 1e-10F, "--grad", 5, "first in b"); /* 1e50 */
+    /* Forward 1e30, backward 1e60. */
+    dump_of(1e30F, 1e30F, 1e-30F, "", 0, NULL);
+    dump_of(1e30F, 1e30F, 1e-30F, "--grad", 5, "first in a");
+    dump_of(1e30F, 1e30F, 1e-30F, "--grad --dtype f64", 0, NULL);
+    /* db = 1/4 each; da = 1e-10 * db; the weight's gradient of a is x * da. */
+    dump_of(1e-30F, 1e10F, 3e38F, "--params", 5, "first in a");
+}
+END_TEST
+
 Suite *suite_dump(void);
 Suite *suite_dump(void) {
     Suite *suite = suite_create("dump");
@@ -278,6 +337,7 @@ Suite *suite_dump(void) {
     tcase_add_test(tests, test_given_gates_are_followed);
     tcase_add_test(tests, test_gates_that_do_not_fit);
     tcase_add_test(tests, test_unknown_nodes_list_the_nearest);
+    tcase_add_test(tests, test_nan_and_infinity_name_where_they_began);
     suite_add_tcase(suite, tests);
     return suite;
 }
