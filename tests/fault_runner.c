@@ -159,6 +159,11 @@ void fault_setup(void) {
                              folder, folder, folder)
                          .code,
                      0);
+    ck_assert_int_eq(
+        cli_run("dump %s/in/net.json %s/in/picture.png -q -o %s/in/gates", folder, folder, folder)
+            .code,
+        0);
+    ck_assert_int_eq(cli_shell("rm -r %s/in/gates/activations", folder), 0);
     tree_read(in_folder("old"), old_tree);
     tree_read(in_folder("in"), input_tree);
 }

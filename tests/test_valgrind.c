@@ -13,6 +13,8 @@ static const char *const more[] = {
     "predict in/net.json in/picture.png --engine gemm --dtype f64 --threads 1",
     "explain in/net.json in/picture.png --class all --layer layer2 --dtype f64 -o made/more",
     "explain in/net.json in/picture.png --method gradcam++ --target prob --class all -o made/plus",
+    "trace in/net.json in/picture.png --node fc --at 0,1 --json --dtype f64",
+    "dump in/net.json in/picture.png --gates in/gates --training --params -o made/dump",
     "compare in/net.json in/picture.png --methods gradient,xgradcam --curve-steps 2 --json",
 };
 #define MORE_COUNT ((int)(sizeof more / sizeof more[0]))

@@ -32,5 +32,5 @@ def table(folder, title):
 
 
 page = open("ARCHITECTURE.md").read()
-begin, end = page.index("## Files\n") + len("## Files\n"), page.index("`tests/fixtures/` holds")
+begin, end = page.index("## Files\n") + len("## Files\n"), page.index("`weights_tools/dump_torch.py` writes")
 open("ARCHITECTURE.md", "w").write(page[:begin] + "".join(table(*g) for g in GROUPS) + page[end:])
