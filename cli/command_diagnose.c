@@ -140,13 +140,15 @@ static void print_failures(diagnose_job *job) {
             return;
         if (image.status == CS_OK)
             continue;
-        char shown[VISIBLE_SIZE];
+        char shown[VISIBLE_SIZE], name[VISIBLE_SIZE];
         if (printed++ == MOST) {
             fprintf(stderr, "cnnscope diagnose: and %" PRId64 " more (predictions.csv)\n",
                     d->failed_count - MOST);
             return;
         }
-        fprintf(stderr, "cnnscope diagnose: %s\n", visible(image.message, shown));
+        bool named = strstr(image.message, image.file) != NULL;
+        fprintf(stderr, "cnnscope diagnose: %s%s%s\n", named ? "" : visible(image.file, name),
+                named ? "" : ": ", visible(image.message, shown));
     }
 }
 

@@ -1,0 +1,377 @@
+/* test_diagnose.c - cnnscope diagnose from outside: its files, threads, kills and --resume, entries
+ * that are no images, --fail-on, lists and tables with something wrong; and the CSV reader.
+ */
+#include "cli_runner.h"
+#include "csv_file.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { IMAGES = 12 };
+
+static char *folder, *images, *table;
+
+static void setup(void) {
+    char name[64];
+    folder = strdup(test_temp_dir());
+    images = strdup(test_path(folder, "images"));
+    table = strdup(test_path(folder, "list.csv"));
+    ck_assert_int_eq(mkdir(images, 0777), 0);
+    FILE *file = fopen(table, "w");
+    ck_assert_ptr_nonnull(file);
+    fprintf(file, "file,class,patient,view,note\n");
+    for (int i = 0; i < IMAGES; i++) {
+        snprintf(name, sizeof name, "%02d.png", i);
+        cli_draw(test_path(images, name), 32, i + 1);
+        fprintf(file, "images/%s,%d,p%d,%s,\"a, \"\"b\"\" %d\"\n", name, i % 2, i / 2,
+                i % 3 ? "PA" : "AP", i);
+    }
+    fclose(file);
+}
+
+static void teardown(void) {
+    free(folder);
+    free(images);
+    free(table);
+}
+
+static void require_code(cli_result r, int code) {
+    ck_assert_msg(r.code == code, "exit code %d, expected %d\nstdout: %s\nstderr: %s", r.code, code,
+                  r.out, r.err);
+}
+
+static void require_says(const char *text, const char *words) {
+    ck_assert_msg(strstr(text, words), "'%s' is not in: %s", words, text);
+}
+
+static cli_result diagnose(const char *source, const char *out, const char *more) {
+    return cli_run("diagnose " EXAMPLE_MODEL " %s -o %s/%s %s", source, folder, out, more);
+}
+
+static int64_t line_count(const char *out, const char *name) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s/%s", folder, out, name);
+    char *text = cli_text(path);
+    int64_t count = 0;
+    for (const char *c = text; *c; c++)
+        count += *c == '\n';
+    free(text);
+    return count;
+}
+
+static char *output(const char *out, const char *name) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s/%s", folder, out, name);
+    return cli_text(path);
+}
+
+START_TEST(test_files) {
+    require_code(diagnose(table, "a", ""), 0);
+    ck_assert_int_eq(line_count("a", "predictions.csv"), IMAGES + 1);
+    ck_assert_int_eq(line_count("a", "diagnosis.csv"), IMAGES + 1);
+    char *json = output("a", "diagnosis.json"), *csv = output("a", "diagnosis.csv");
+    cli_require_json(json, "diagnosis.json");
+    require_says(json, "\"patients\": 6");
+    require_says(json, "\"column\": \"view\"");
+    require_says(csv, ",list_view,");
+    require_says(csv, "\"a, \"\"b\"\" 3\"");
+    ck_assert(!cli_exists("%s/a/records", folder));
+    ck_assert(cli_exists("%s/a/manifest.json", folder));
+    free(json);
+    free(csv);
+    cs_error err;
+    cs_npy_array maps = {0};
+    char path[4096];
+    snprintf(path, sizeof path, "%s/a/cams.npy", folder);
+    REQUIRE_OK(cs_npy_read_raw(path, &maps, &err), err);
+    ck_assert(maps.dims == 3 && maps.shape[0] == IMAGES && strcmp(maps.descr, "<f4") == 0);
+    free(maps.data);
+    require_code(diagnose(table, "a", ""), 6); /* exists already */
+    require_code(diagnose(table, "all", "--class all --figures --no-counterfactuals"), 0);
+    ck_assert(line_count("all", "diagnosis.csv") > 2 * IMAGES);
+    ck_assert(cli_exists("%s/all/figures/000001-00-class-0.png", folder));
+}
+END_TEST
+
+START_TEST(test_threads) {
+    require_code(diagnose(table, "one", "--threads 1 --figures"), 0);
+    require_code(diagnose(table, "three", "--threads 3 --figures"), 0);
+    char a[4096], b[4096];
+    snprintf(a, sizeof a, "%s/one", folder);
+    snprintf(b, sizeof b, "%s/three", folder);
+    cli_require_same_folders(a, b);
+}
+END_TEST
+
+/* Starts a diagnosis and kills it after some microseconds; whether that was before its end. */
+static bool start_and_kill(const char *options, unsigned wait, int number) {
+    char command[8192];
+    snprintf(command, sizeof command,
+             "exec %s diagnose " EXAMPLE_MODEL " %s -o %s/killed %s >%s/out 2>%s/err",
+             cli_program(), table, folder, options, folder, folder);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    usleep(wait);
+    kill(child, number);
+    int status = 0;
+    waitpid(child, &status, 0);
+    return number == SIGKILL ? WIFSIGNALED(status)
+                             : WIFEXITED(status) && WEXITSTATUS(status) == 130;
+}
+
+START_TEST(test_kill) {
+    const int kills = test_long() ? 20 : 5;
+    char a[4096], b[4096];
+    int killed = 0, with_records = 0;
+    cs_random random = {17};
+    snprintf(a, sizeof a, "%s/whole", folder);
+    snprintf(b, sizeof b, "%s/killed", folder);
+    double start = cs_seconds();
+    require_code(diagnose(table, "whole", "--threads 2"), 0);
+    double seconds = cs_seconds() - start;
+    for (int i = 0; i < kills; i++) {
+        unsigned wait = (unsigned)(1e6 * seconds * cs_random_uniform(&random));
+        killed += start_and_kill(i ? "--resume --threads 2" : "--threads 1", wait, SIGKILL);
+        with_records += cli_shell("ls %s/killed.partial-*/records/records.bin >%s/ls 2>&1", folder,
+                                  folder) == 0;
+        if (cli_exists("%s", b)) { /* it was quick enough: begin again */
+            cli_require_same_folders(a, b);
+            cli_shell("rm -rf %s/killed", folder);
+        }
+    }
+    ck_assert_int_gt(killed, kills / 5);
+    ck_assert_int_gt(with_records, 0);
+    require_code(diagnose(table, "killed", "--resume --threads 3"), 0);
+    cli_require_same_folders(a, b);
+    ck_assert_int_ne(cli_shell("ls -d %s/killed.partial-* >%s/ls 2>&1", folder, folder), 0);
+}
+END_TEST
+
+/* Ends a diagnosis where it has some records. */
+static void leave_records(int number) {
+    for (unsigned wait = 200000; wait < 20000000; wait = wait * 5 / 4) {
+        cli_shell("rm -rf %s/killed*", folder);
+        start_and_kill("--threads 1", wait, number);
+        if (cli_shell("test -s %s/killed.partial-*/records/records.bin", folder) == 0)
+            return;
+    }
+    ck_abort_msg("no run was ended between its first and its last record");
+}
+
+START_TEST(test_torn_record) {
+    char a[4096], b[4096];
+    snprintf(a, sizeof a, "%s/whole", folder);
+    snprintf(b, sizeof b, "%s/killed", folder);
+    require_code(diagnose(table, "whole", ""), 0);
+    leave_records(SIGKILL);
+    ck_assert_int_eq(
+        cli_shell("f=$(ls %s/killed.partial-*/records/records.bin) && truncate -s -7 $f", folder),
+        0);
+    require_code(diagnose(table, "killed", "--resume"), 0);
+    cli_require_same_folders(a, b);
+}
+END_TEST
+
+START_TEST(test_interrupt) {
+    leave_records(SIGINT);
+    char *err = cli_text(test_path(folder, "err"));
+    require_says(err, "--resume");
+    free(err);
+    cli_result r = diagnose(table, "killed", "--resume --seed 2"); /* other options */
+    require_code(r, 2);
+    require_says(r.err, "seed: 1");
+    require_says(r.err, "seed: 2");
+    r = diagnose(images, "killed", "--resume");
+    require_code(r, 2);
+    require_says(r.err, "images: ");
+    require_code(diagnose(table, "killed", "--resume"), 0);
+    r = diagnose(table, "fresh", "--resume");
+    require_code(r, 0);
+    require_says(r.err, "nothing to resume");
+}
+END_TEST
+
+START_TEST(test_bad_entries) {
+    char path[4096];
+    cli_shell("cd %s && : >empty.png && echo text >text.png && head -c 100 00.png >cut.png && "
+              "ln -s nowhere gone.png && mkdir sub && cp 00.png sub/00.png && mkfifo pipe.png && "
+              "printf 'P6 60000 60000 255\\n' >huge.ppm",
+              images);
+    cli_result r = diagnose(images, "bad", "--no-counterfactuals");
+    require_code(r, 3);
+    require_says(r.err, "cut.png");
+    char *csv = output("bad", "diagnosis.csv");
+    static const char *const names[] = {"\nempty.png,,,,",  "\ntext.png,,,,",
+                                        "\ncut.png,,,,",    "\ngone.png,,,,io",
+                                        "\npipe.png,,,,io", "\nhuge.ppm,,,,limit"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        require_says(csv, names[i]);
+    require_says(csv, "\nsub/00.png,,");
+    free(csv);
+    ck_assert_int_eq(line_count("bad", "diagnosis.csv"), IMAGES + 8);
+    snprintf(path, sizeof path, "%s/twice.csv", folder);
+    char text[] = "file\nimages/00.png\nimages/00.png\nimages/none.png\n";
+    test_file_put(path, text, sizeof text - 1);
+    r = diagnose(path, "twice", "--no-counterfactuals");
+    require_code(r, 3);
+    require_says(r.err, "line 3");
+    require_says(r.err, "none.png");
+    ck_assert_int_eq(line_count("twice", "predictions.csv"), 4);
+}
+END_TEST
+
+START_TEST(test_refusals) {
+    require_code(cli_run("diagnose " EXAMPLE_MODEL " %s", table), 2);
+    require_code(diagnose(table, "a", "--fail-on corners"), 2);
+    require_code(diagnose(table, "a", "--method gradient"), 2);
+    require_code(diagnose(table, "a", "--chest-template 1,2,3,4,5"), 2);
+    require_code(diagnose(table, "a", "--roi chest-template --chest-template 1,2"), 2);
+    require_code(diagnose(table, "a", "--roi nowhere.png"), 3);
+    require_code(diagnose("nowhere", "a", ""), 3);
+    require_code(diagnose(table, "no/such/folder", ""), 6);
+    ck_assert_int_ne(cli_shell("ls -d %s/a* >%s/ls 2>&1", folder, folder), 0);
+}
+END_TEST
+
+START_TEST(test_roi) {
+    char boxes[4096];
+    snprintf(boxes, sizeof boxes, "%s/boxes.csv", folder);
+    char text[] = "file,x,y,width,height\n00.png,0,0,16,32\nimages/01.png,0,0,32,32\n";
+    test_file_put(boxes, text, sizeof text - 1);
+    char more[8192];
+    snprintf(more, sizeof more, "--no-counterfactuals --roi %s", boxes);
+    require_code(diagnose(table, "boxes", more), 0);
+    char *csv = output("boxes", "diagnosis.csv");
+    const char *second = strstr(csv, "\nimages/01.png");
+    ck_assert_ptr_nonnull(second);
+    free(csv);
+    require_code(diagnose(table, "chest", "--roi chest-template"), 0);
+    char *json = output("chest", "diagnosis.json");
+    require_says(json, "\"roi_is_approximate_template\": true");
+    free(json);
+    char wrong[] = "file,x,y,width,height\n00.png,0,zero,16,32\n";
+    test_file_put(boxes, wrong, sizeof wrong - 1);
+    cli_result r = diagnose(table, "wrong", more);
+    require_code(r, 3);
+    require_says(r.err, "line 2");
+}
+END_TEST
+
+/* Whatever the verdicts are, the exit code follows them. */
+START_TEST(test_fail_on) {
+    int code = 0;
+    require_code(diagnose(table, "a", "--no-counterfactuals --roi chest-template"), 0);
+    char *json = output("a", "diagnosis.json"), *verdicts = strstr(json, "\"verdicts\"");
+    ck_assert_ptr_nonnull(verdicts);
+    static const char *const names[] = {"corner", "uniform", "roi", "side"};
+    int found = 0;
+    for (int i = 0; i < 4; i++) {
+        char line[64], out[8], more[128];
+        snprintf(line, sizeof line, "\"%s\": \"map only\"", names[i]);
+        const char *at = strstr(verdicts, line);
+        code = at && at < strstr(verdicts, "\"tests\"") ? 1 : 0;
+        found += code;
+        snprintf(out, sizeof out, "b%d", i);
+        snprintf(more, sizeof more, "--no-counterfactuals --roi chest-template --fail-on %s",
+                 names[i]);
+        require_code(diagnose(table, out, more), code);
+    }
+    ck_assert_msg(found > 0 && found < 4, "%d patterns found: the test needs some and not all",
+                  found);
+    free(json);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ tables --------------- */
+
+static cs_status read_text(const char *text, size_t size, csv_table *t, cs_error *err) {
+    const char *path = test_path(folder, "t.csv");
+    test_file_put(path, text, size);
+    return csv_read(path, t, err);
+}
+
+START_TEST(test_csv) {
+    csv_table t = {0};
+    cs_error err;
+    char path[4096];
+    const char good[] = "\xEF\xBB\xBF"
+                        "File,b\r\n\"x\"\"1\",\"two\nlines\"\r\n\n,last";
+    REQUIRE_OK(read_text(good, sizeof good - 1, &t, &err), err);
+    ck_assert(t.rows == 3 && t.columns == 2);
+    ck_assert_str_eq(csv_cell(&t, 0, 0), "File");
+    ck_assert_str_eq(csv_cell(&t, 1, 0), "x\"1");
+    ck_assert_str_eq(csv_cell(&t, 1, 1), "two\nlines");
+    ck_assert_str_eq(csv_cell(&t, 2, 0), "");
+    ck_assert_str_eq(csv_cell(&t, 2, 1), "last");
+    ck_assert_int_eq(t.lines[2], 5);
+    static const char *const names[] = {"path", "file", NULL};
+    ck_assert_int_eq(csv_find(&t, names), 0);
+    csv_free(&t);
+    snprintf(path, sizeof path, "%s/w.csv", folder);
+    FILE *file = fopen(path, "w");
+    csv_put_text(file, "a,\"b\"\n\xFF");
+    fputc(',', file);
+    csv_put_real(file, 0.1);
+    fclose(file);
+    char *text = cli_text(path);
+    ck_assert_str_eq(text, "\"a,\"\"b\"\"\n\xEF\xBF\xBD\",0.1");
+    free(text);
+}
+END_TEST
+
+START_TEST(test_csv_refusals) {
+    static const struct {
+        const char *text;
+        size_t size;
+        const char *says;
+    } cases[] = {
+        {"", 0, "empty"},
+        {"a,b\n1\n", 6, "line 2: 1 fields"},
+        {"a,b\n1,2,3\n", 10, "line 2: 3 fields"},
+        {"a\n\"open\n\n", 9, "line 2: a quoted field"},
+        {"a\n\"x\"y\n", 7, "behind a closing quote"},
+        {"a\nx\"y\n", 6, "a quote inside"},
+        {"a\n\xFFz\n", 5, "line 2: bytes that are not UTF-8"},
+        {"a\n\0z\n", 5, "line 2: a NUL byte"},
+        {"a\rb\n", 4, "carriage return"},
+        {"a,A\n", 4, "twice"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        csv_table t = {0};
+        cs_error err;
+        REQUIRE_STATUS(read_text(cases[i].text, cases[i].size, &t, &err), CS_ERROR_FORMAT, err);
+        require_says(err.text, cases[i].says);
+    }
+}
+END_TEST
+
+Suite *suite_diagnose(void);
+
+Suite *suite_diagnose(void) {
+    Suite *suite = suite_create("diagnose");
+    TCase *tests = tcase_create("diagnose");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, test_files);
+    tcase_add_test(tests, test_threads);
+    tcase_add_test(tests, test_kill);
+    tcase_add_test(tests, test_torn_record);
+    tcase_add_test(tests, test_interrupt);
+    tcase_add_test(tests, test_bad_entries);
+    tcase_add_test(tests, test_refusals);
+    tcase_add_test(tests, test_roi);
+    tcase_add_test(tests, test_fail_on);
+    tcase_add_test(tests, test_csv);
+    tcase_add_test(tests, test_csv_refusals);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
