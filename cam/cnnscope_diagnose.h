@@ -222,8 +222,8 @@ void cs_image_mirror(const cs_tensor *image, cs_tensor *out);
  * image); NaN where it was not run. */
 double cs_row_drop(const cs_diagnosis_row *row, cs_change change);
 
-/* The drop by a change minus the mean drop by the matched controls: what `change` does that a
- * square of its size elsewhere does not. For corners and CS_CHANGE_HOTTEST. */
+/* The drop by a change minus the mean drop by the matched controls (where that is above 0): what
+ * `change` does that a square of its size elsewhere does not. For corners and CS_CHANGE_HOTTEST. */
 double cs_row_excess(const cs_diagnosis_row *row, cs_change change);
 
 /* One image of the list and what came of it. */

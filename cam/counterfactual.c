@@ -48,7 +48,10 @@ double cs_row_excess(const cs_diagnosis_row *row, cs_change change) {
     double controls = 0.0;
     for (int i = 0; i < CONTROLS; i++)
         controls += cs_row_drop(row, (cs_change)(CS_CHANGE_CONTROL + i));
-    return cs_row_drop(row, change) - controls / CONTROLS;
+    controls /= CONTROLS;
+    /* Squares whose loss raises the margin (a class that is the absence of something) must not pass
+     * for evidence; NaN stays. */
+    return cs_row_drop(row, change) - (controls < 0.0 ? 0.0 : controls);
 }
 
 void cs_map_hottest(const cs_tensor *map, const cs_map_regions *regions, double *x, double *y) {

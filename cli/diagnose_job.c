@@ -1,5 +1,4 @@
-/* diagnose_job.c - the images on several threads, their records in order; what begins and ends that.
- */
+/* diagnose_job.c - the images on several threads, their records in order; what begins and ends it. */
 #include "diagnose_job.h"
 #include "interrupt.h"
 

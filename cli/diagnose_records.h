@@ -1,5 +1,5 @@
-/* diagnose_records.h - what is known of the images so far: one record of fixed size an image, in the
- * list's order, each with a checksum, so that a killed run goes on where it was. */
+/* diagnose_records.h - what is known of the images so far: one record of fixed size an image, in
+ * the list's order, each with a checksum, so that a killed run goes on where it was. */
 #ifndef CLI_DIAGNOSE_RECORDS_H
 #define CLI_DIAGNOSE_RECORDS_H
 

@@ -17,9 +17,14 @@ _cnnscope() {
         ;;
     --variant) words="paper authors pgc torchcam monai captum midpoint sum-abs sum" ;;
     --only) words="input activation gates winners gradient parameter" ;;
+    --fail-on) words="corner uniform roi side" ;;
+    --roi)
+        mapfile -t COMPREPLY < <(compgen -f -W chest-template -- "$current")
+        return
+        ;;
     --fill) words="mean blur" ;;
     --target) words="logit prob neg-logit margin:" ;;
-    --class | -c) [[ $command == explain ]] && words="argmax all topk:" || words="argmax" ;;
+    --class | -c) [[ $command == explain || $command == diagnose ]] && words="argmax all topk:" || words="argmax" ;;
     --arch) words="resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d wide_resnet50_2 resnet20_cifar" ;;
     --output | -o | --font | --masks | --gates)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
