@@ -14,7 +14,6 @@
 #include "bench.h"
 #include "cnnscope_cam.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,24 +106,27 @@ static void print_backward(const bench *b, int operations, const double *best) {
     }
 }
 
+static void keep_least(double *least, int round, double seconds) {
+    if (round == 0 || seconds < *least)
+        *least = seconds;
+}
+
 /* Best time of every step and operation over some rounds. */
 static int print_layers(bench *b, cs_error *err) {
     const int count = cs_run_step_count(b->run), operations = cs_run_backward_count(b->run);
     const int all = count + 2 * operations;
-    double *best = malloc((size_t)all * sizeof *best);
+    double *best = calloc((size_t)all, sizeof *best);
     if (!best)
         return 1;
-    for (int i = 0; i < all; i++)
-        best[i] = HUGE_VAL;
     for (int round = 0; round < b->rounds; round++) {
         if (one_round(b, err) < 0)
             break;
         for (int i = 0; i < count; i++)
-            best[i] = fmin(best[i], cs_run_step(b->run, i).seconds);
+            keep_least(best + i, round, cs_run_step(b->run, i).seconds);
         for (int i = 0; i < operations; i++) {
             const cs_backward_info op = cs_run_backward_step(b->run, i);
-            best[count + 2 * i] = fmin(best[count + 2 * i], op.parameters);
-            best[count + 2 * i + 1] = fmin(best[count + 2 * i + 1], op.inputs);
+            keep_least(best + count + 2 * i, round, op.parameters);
+            keep_least(best + count + 2 * i + 1, round, op.inputs);
         }
     }
     print_backward(b, operations, best + count);

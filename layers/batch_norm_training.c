@@ -41,7 +41,7 @@ static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out,
     return (size_t)in.c * (DOUBLES * sizeof(double) + 2 * sizeof(REAL));
 }
 
-#define TOGETHER 64 /* channels whose sums are kept side by side */
+#define NEAR 16 /* rows whose channels are added up before the next: memory is read in order */
 
 static double values_a_channel(const layer_call *call) {
     return (double)(call->batch * call->in.h * call->in.w);
@@ -56,23 +56,26 @@ static unsigned statistics(const layer_call *call, size_t part, size_t parts) {
     REAL *scale = saved_scale(call), *shift = scale + channels;
     size_t begin, end;
     cs_share(channels, part, parts, &begin, &end);
-    for (size_t c = begin; c < end; c += TOGETHER) {
-        const size_t some = end - c < TOGETHER ? end - c : TOGETHER;
-        double *mean = saved_doubles(call, MEAN) + c, *squares = saved_doubles(call, SQUARES) + c;
-        double *t = saved_doubles(call, FACTOR) + c;
-        for (size_t i = 0; i < some; i++)
-            mean[i] = squares[i] = 0;
-        kernels->sum_rows(rows, channels, some, x + c, mean);
-        for (size_t i = 0; i < some; i++)
-            mean[i] = mean[i] / count;
-        kernels->square_rows(rows, channels, some, x + c, mean, squares);
-        for (size_t i = 0; i < some; i++) {
-            const double gamma = (double)call->parameter[0][c + i];
-            t[i] = gamma / sqrt(squares[i] / count + call->attributes->eps);
-            scale[c + i] = (REAL)t[i];
-            shift[c + i] =
-                (REAL)fma(-mean[i], (double)scale[c + i], (double)call->parameter[1][c + i]);
-        }
+    const size_t some = end - begin;
+    double *mean = saved_doubles(call, MEAN) + begin;
+    double *squares = saved_doubles(call, SQUARES) + begin,
+           *t = saved_doubles(call, FACTOR) + begin;
+    for (size_t i = 0; i < some; i++)
+        mean[i] = squares[i] = 0;
+    for (size_t r = 0; r < rows; r += NEAR)
+        kernels->sum_rows(rows - r < NEAR ? rows - r : NEAR, channels, some,
+                          x + r * channels + begin, mean);
+    for (size_t i = 0; i < some; i++)
+        mean[i] = mean[i] / count;
+    for (size_t r = 0; r < rows; r += NEAR)
+        kernels->square_rows(rows - r < NEAR ? rows - r : NEAR, channels, some,
+                             x + r * channels + begin, mean, squares);
+    for (size_t i = 0; i < some; i++) {
+        const size_t c = begin + i;
+        const double gamma = (double)call->parameter[0][c];
+        t[i] = gamma / sqrt(squares[i] / count + call->attributes->eps);
+        scale[c] = (REAL)t[i];
+        shift[c] = (REAL)fma(-mean[i], (double)scale[c], (double)call->parameter[1][c]);
     }
     return 0;
 }
@@ -115,51 +118,47 @@ static bool add_image(const layer_call *call, size_t c, size_t some, const doubl
     return bad;
 }
 
-#define NEAR 32 /* pixels that stay in the first-level cache between the sums */
-
-/* Sums of image n's dy and dy*d over channels [c, c + some): the batch's go on, the image's
- * begin. */
-static void sum_image(const layer_call *call, int64_t n, size_t c, size_t some, double *batch_dy,
-                      double *batch_product, double *dy_sum, double *product) {
-    const NAME(kernels) *kernels = call->kernels;
-    const size_t channels = (size_t)call->in.c, pixels = (size_t)(call->in.h * call->in.w);
-    const double *mean = saved_doubles(call, MEAN) + c;
-    const bool wanted = call->dparameter[0] || call->dparameter[1];
-    for (size_t i = 0; i < some; i++)
-        dy_sum[i] = product[i] = 0;
-    for (size_t p = 0; p < pixels; p += NEAR) {
-        const size_t rows = pixels - p < NEAR ? pixels - p : NEAR;
-        const size_t at = NAME(row_at)(call->in, n, 0) + p * channels + c;
-        const REAL *dy = (const REAL *)call->doutput + at, *x = (const REAL *)call->input[0] + at;
-        kernels->sum_rows(rows, channels, some, dy, batch_dy);
-        kernels->product_rows(rows, channels, some, dy, x, mean, batch_product);
-        if (wanted) {
-            kernels->sum_rows(rows, channels, some, dy, dy_sum);
-            kernels->product_rows(rows, channels, some, dy, x, mean, product);
-        }
-    }
+/* One image's sums of dy and of dy*d. */
+static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
+                           layer_pass pass) {
+    (void)a, (void)out, (void)batch;
+    return pass == PASS_BACKWARD ? cs_align64(2 * (size_t)in.c * sizeof(double)) : 0;
 }
 
 static unsigned backward_params(const layer_call *call, size_t part, size_t parts) {
+    const NAME(kernels) *kernels = call->kernels;
     const double count = values_a_channel(call);
+    const size_t channels = (size_t)call->in.c, pixels = (size_t)(call->in.h * call->in.w);
     size_t begin, end;
     bool bad = false;
-    cs_share((size_t)call->in.c, part, parts, &begin, &end);
-    for (size_t c = begin; c < end; c += TOGETHER) {
-        const size_t some = end - c < TOGETHER ? end - c : TOGETHER;
-        const double *squares = saved_doubles(call, SQUARES) + c;
-        double *a = saved_doubles(call, A) + c, *b = saved_doubles(call, B) + c;
-        double dy[TOGETHER], product[TOGETHER];
-        for (size_t i = 0; i < some; i++)
-            a[i] = b[i] = 0;
-        for (int64_t n = 0; n < call->batch; n++) {
-            sum_image(call, n, c, some, a, b, dy, product);
-            bad |= add_image(call, c, some, dy, product);
+    cs_share(channels, part, parts, &begin, &end);
+    const size_t some = end - begin;
+    const double *squares = saved_doubles(call, SQUARES) + begin;
+    double *a = saved_doubles(call, A) + begin, *b = saved_doubles(call, B) + begin;
+    double *dy = call->scratch, *product = dy + some;
+    for (size_t i = 0; i < some; i++)
+        a[i] = b[i] = 0;
+    for (int64_t n = 0; n < call->batch; n++) {
+        for (size_t i = 0; i < 2 * some; i++)
+            dy[i] = 0;
+        for (size_t p = 0; p < pixels; p += NEAR) {
+            const size_t at = NAME(row_at)(call->in, n, 0) + p * channels + begin;
+            const NAME(gradient_rows) work = {
+                .rows = pixels - p < NEAR ? pixels - p : NEAR,
+                .stride = channels,
+                .channels = some,
+                .dy = (const REAL *)call->doutput + at,
+                .x = (const REAL *)call->input[0] + at,
+                .mean = saved_doubles(call, MEAN) + begin,
+                .acc = {a, b, dy, product},
+            };
+            kernels->gradient_rows(&work);
         }
-        for (size_t i = 0; i < some; i++) {
-            a[i] = a[i] / count;
-            b[i] = b[i] / (squares[i] / count + call->attributes->eps) / count;
-        }
+        bad |= add_image(call, begin, some, dy, product);
+    }
+    for (size_t i = 0; i < some; i++) {
+        a[i] = a[i] / count;
+        b[i] = b[i] / (squares[i] / count + call->attributes->eps) / count;
     }
     return bad ? LAYER_OWN : 0U;
 }
@@ -211,6 +210,7 @@ const layer NAME(layer_batch_norm_training) = {
     .infer_shape = NAME(same_shape),
     .parameter_shape = parameter_shape,
     .saved_size = saved_size,
+    .scratch_size = scratch_size,
     .forward = forward,
     .backward = backward,
     .backward_params = backward_params,

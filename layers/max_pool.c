@@ -43,20 +43,11 @@ static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out,
     return (size_t)(batch * out.h * out.w * out.c) * sizeof(int32_t);
 }
 
-/* One more element of a window, for all channels: y stays where it is not smaller, or is NaN.
- * Loops without branches, which compilers vectorise. */
-static void offer(size_t channels, const REAL *restrict x, int32_t index, REAL *restrict y,
-                  int32_t *restrict winner) {
-    for (size_t c = 0; winner && c < channels; c++)
-        winner[c] = ((x[c] <= y[c]) | (y[c] != y[c])) ? winner[c] : index;
-    for (size_t c = 0; c < channels; c++)
-        y[c] = ((x[c] <= y[c]) | (y[c] != y[c])) ? y[c] : x[c];
-}
-
 /* One window of all channels. */
 static void pool_window(const layer_call *call, int64_t n, int64_t oy, int64_t ox, REAL *y,
                         int32_t *winner) {
     const cs_node_attributes *a = call->attributes;
+    const NAME(kernels) *kernels = call->kernels;
     const size_t channels = (size_t)call->in.c;
     const int64_t top = oy * a->stride[0] - a->padding[0], left = ox * a->stride[1] - a->padding[1];
     const REAL *image = (const REAL *)call->input[0] + NAME(row_at)(call->in, n, 0);
@@ -75,7 +66,7 @@ static void pool_window(const layer_call *call, int64_t n, int64_t oy, int64_t o
                 for (size_t c = 0; winner && c < channels; c++)
                     winner[c] = index;
             } else {
-                offer(channels, x, index, y, winner);
+                kernels->pool_offer(channels, x, index, y, winner);
             }
             first = false;
         }
@@ -84,22 +75,28 @@ static void pool_window(const layer_call *call, int64_t n, int64_t oy, int64_t o
         y[c] += 0;
 }
 
+#define TOGETHER 64 /* channels whose ties are counted side by side */
+
 /* Windows whose winner is not the only element of its value (zero left out). */
 static int64_t count_ties(const layer_call *call, int64_t n, int64_t oy, int64_t ox,
                           const REAL *y) {
     const cs_node_attributes *a = call->attributes;
+    const NAME(kernels) *kernels = call->kernels;
     const int64_t top = oy * a->stride[0] - a->padding[0], left = ox * a->stride[1] - a->padding[1];
     const REAL *image = (const REAL *)call->input[0] + NAME(row_at)(call->in, n, 0);
     int64_t ties = 0;
-    for (int64_t c = 0; c < call->in.c; c++) {
-        int equal = 0;
-        for (int64_t r = first_tap(top, a->dilation[0]); y[c] != 0 && r < a->kernel_size[0]; r++)
+    for (int64_t c = 0; c < call->in.c; c += TOGETHER) {
+        const size_t some = (size_t)(call->in.c - c < TOGETHER ? call->in.c - c : TOGETHER);
+        int32_t equal[TOGETHER] = {0};
+        for (int64_t r = first_tap(top, a->dilation[0]); r < a->kernel_size[0]; r++)
             for (int64_t s = first_tap(left, a->dilation[1]); s < a->kernel_size[1]; s++) {
                 const int64_t iy = top + r * a->dilation[0], ix = left + s * a->dilation[1];
                 if (iy < call->in.h && ix < call->in.w)
-                    equal += image[(iy * call->in.w + ix) * call->in.c + c] == y[c];
+                    kernels->pool_equal(some, image + (iy * call->in.w + ix) * call->in.c + c,
+                                        y + c, equal);
             }
-        ties += equal > 1;
+        for (size_t i = 0; i < some; i++)
+            ties += (equal[i] > 1) & (y[(size_t)c + i] != 0);
     }
     return ties;
 }
@@ -149,23 +146,31 @@ static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape ou
     return pass == PASS_BACKWARD ? cs_align64(NAME(row_size)(in) * sizeof(REAL)) : 0;
 }
 
-/* Sums row iy of the input gradient in `sum`: windows ascending, as they may reach this row. */
+/* Sums row iy of the input gradient in `sum`: windows ascending, as they may reach this row. Only
+ * the one element that won adds anything but zero. */
 static void gather_row(const layer_call *call, int64_t n, int64_t iy, REAL *sum) {
     const cs_node_attributes *a = call->attributes;
+    const NAME(kernels) *kernels = call->kernels;
+    const size_t channels = (size_t)call->in.c;
     const int64_t reach = (a->kernel_size[0] - 1) * a->dilation[0];
     const int64_t lowest = iy + a->padding[0] - reach;
     const int64_t first = lowest <= 0 ? 0 : (lowest + a->stride[0] - 1) / a->stride[0];
-    for (int64_t oy = first; oy < call->out.h && oy * a->stride[0] - a->padding[0] <= iy; oy++)
+    for (int64_t oy = first; oy < call->out.h && oy * a->stride[0] - a->padding[0] <= iy; oy++) {
+        if ((iy + a->padding[0] - oy * a->stride[0]) % a->dilation[0] != 0)
+            continue;
         for (int64_t ox = 0; ox < call->out.w; ox++) {
-            const size_t at = NAME(row_at)(call->out, n, oy) + (size_t)(ox * call->out.c);
-            const int32_t *winner = (const int32_t *)call->saved + at;
-            const REAL *dy = (const REAL *)call->doutput + at;
-            for (int64_t c = 0; c < call->out.c; c++)
-                if (winner[c] / call->in.w == iy) {
-                    REAL *to = &sum[winner[c] % call->in.w * call->in.c + c];
-                    *to = *to + dy[c];
-                }
+            const size_t at = NAME(row_at)(call->out, n, oy) + (size_t)ox * channels;
+            const int64_t left = ox * a->stride[1] - a->padding[1];
+            for (int64_t s = first_tap(left, a->dilation[1]); s < a->kernel_size[1]; s++) {
+                const int64_t ix = left + s * a->dilation[1];
+                if (ix >= call->in.w)
+                    break;
+                kernels->pool_return(channels, (const int32_t *)call->saved + at,
+                                     (int32_t)(iy * call->in.w + ix),
+                                     (const REAL *)call->doutput + at, sum + (size_t)ix * channels);
+            }
         }
+    }
 }
 
 static unsigned backward(const layer_call *call, size_t part, size_t parts) {

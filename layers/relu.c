@@ -56,15 +56,10 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     const size_t channels = (size_t)call->in.c, words = layer_gate_words(call->in.c);
     size_t begin, end;
     cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
-    for (size_t pixel = begin; pixel < end; pixel++) {
-        const REAL *dy = (const REAL *)call->doutput + pixel * channels;
-        const uint16_t *gates = (const uint16_t *)call->saved + pixel * words;
-        REAL *dx = (REAL *)call->dinput[0] + pixel * channels;
-        for (size_t c = 0; c < channels; c++) {
-            const bool open = gates[c / CS_PANEL] >> c % CS_PANEL & 1;
-            NAME(deliver)(&dx[c], open ? dy[c] : 0, call->add[0]);
-        }
-    }
+    ((const NAME(kernels) *)call->kernels)
+        ->gate_rows(end - begin, channels, (const REAL *)call->doutput + begin * channels,
+                    (const uint16_t *)call->saved + begin * words,
+                    (REAL *)call->dinput[0] + begin * channels, call->add[0]);
     return 0;
 }
 

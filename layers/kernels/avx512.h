@@ -60,4 +60,17 @@ void AVX512(skip_tile)(const NAME(skip_tile) *tile);
 /* finish_avx512.c */
 unsigned AVX512(finish_tile)(const NAME(finish_tile) *tile);
 
+/* norm_avx512.c */
+void AVX512(sum_rows)(size_t rows, size_t stride, size_t channels, const REAL *x, double *acc);
+void AVX512(square_rows)(size_t rows, size_t stride, size_t channels, const REAL *x,
+                         const double *mean, double *acc);
+void AVX512(product_rows)(size_t rows, size_t stride, size_t channels, const REAL *dy,
+                          const REAL *x, const double *mean, double *acc);
+void AVX512(gradient_rows)(const NAME(gradient_rows) *work);
+unsigned AVX512(norm_rows)(const NAME(norm_rows) *work);
+unsigned AVX512(norm_backward_rows)(size_t rows, size_t channels, const REAL *dy, const REAL *x,
+                                    const double *const coefficients[4], REAL *dx, bool add);
+void AVX512(gate_rows)(size_t rows, size_t channels, const REAL *dy, const uint16_t *open, REAL *dx,
+                       bool add);
+
 #endif

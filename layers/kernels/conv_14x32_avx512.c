@@ -119,11 +119,16 @@ const NAME(kernels) NAME(kernels_avx512) = {
     .skip_tile = AVX512(skip_tile),
     .finish_tile = AVX512(finish_tile),
     .scale_shift = scale_shift,
-    .sum_rows = PORTABLE(sum_rows),
-    .square_rows = PORTABLE(square_rows),
-    .product_rows = PORTABLE(product_rows),
-    .norm_rows = PORTABLE(norm_rows),
-    .norm_backward_rows = PORTABLE(norm_backward_rows),
+    .sum_rows = AVX512(sum_rows),
+    .square_rows = AVX512(square_rows),
+    .product_rows = AVX512(product_rows),
+    .gradient_rows = AVX512(gradient_rows),
+    .gate_rows = AVX512(gate_rows),
+    .pool_offer = PORTABLE(pool_offer),
+    .pool_equal = PORTABLE(pool_equal),
+    .pool_return = PORTABLE(pool_return),
+    .norm_rows = AVX512(norm_rows),
+    .norm_backward_rows = AVX512(norm_backward_rows),
 };
 
 #else

@@ -97,6 +97,11 @@ const NAME(kernels) TABLE = {
     .sum_rows = PORTABLE(sum_rows),
     .square_rows = PORTABLE(square_rows),
     .product_rows = PORTABLE(product_rows),
+    .gradient_rows = PORTABLE(gradient_rows),
+    .gate_rows = PORTABLE(gate_rows),
+    .pool_offer = PORTABLE(pool_offer),
+    .pool_equal = PORTABLE(pool_equal),
+    .pool_return = PORTABLE(pool_return),
     .norm_rows = PORTABLE(norm_rows),
     .norm_backward_rows = PORTABLE(norm_backward_rows),
 };

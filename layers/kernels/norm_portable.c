@@ -26,6 +26,14 @@ void PORTABLE(product_rows)(size_t rows, size_t stride, size_t channels, const R
             acc[c] = fused_double((double)dy[c], (double)x[c] - mean[c], acc[c]);
 }
 
+void PORTABLE(gradient_rows)(const NAME(gradient_rows) *work) {
+    for (int i = 0; i < 4; i += 2) {
+        PORTABLE(sum_rows)(work->rows, work->stride, work->channels, work->dy, work->acc[i]);
+        PORTABLE(product_rows)
+        (work->rows, work->stride, work->channels, work->dy, work->x, work->mean, work->acc[i + 1]);
+    }
+}
+
 /* One row; the gate words are complete. */
 static unsigned norm_row(const NAME(norm_rows) *work, const REAL *x, const REAL *residual,
                          uint16_t *gates, REAL *out) {

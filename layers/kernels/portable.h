@@ -40,8 +40,17 @@ void PORTABLE(square_rows)(size_t rows, size_t stride, size_t channels, const RE
                            const double *mean, double *acc);
 void PORTABLE(product_rows)(size_t rows, size_t stride, size_t channels, const REAL *dy,
                             const REAL *x, const double *mean, double *acc);
+void PORTABLE(gradient_rows)(const NAME(gradient_rows) *work);
 unsigned PORTABLE(norm_rows)(const NAME(norm_rows) *work);
 unsigned PORTABLE(norm_backward_rows)(size_t rows, size_t channels, const REAL *dy, const REAL *x,
                                       const double *const coefficients[4], REAL *dx, bool add);
+
+/* pool_portable.c */
+void PORTABLE(gate_rows)(size_t rows, size_t channels, const REAL *dy, const uint16_t *open,
+                         REAL *dx, bool add);
+void PORTABLE(pool_offer)(size_t channels, const REAL *x, int32_t index, REAL *y, int32_t *winner);
+void PORTABLE(pool_equal)(size_t channels, const REAL *x, const REAL *y, int32_t *count);
+void PORTABLE(pool_return)(size_t channels, const int32_t *winner, int32_t index, const REAL *dy,
+                           REAL *sum);
 
 #endif
