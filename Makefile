@@ -64,7 +64,7 @@ OBJ_kernels := $(foreach v,_f32 _f64 _nofma_f32 _nofma_f64,$(call obj,$(SRC_kern
                $(foreach v,_f32 _f64,$(call obj,$(SRC_avx512),$(v)))
 OBJ_layers  := $(call obj,$(SRC_layers),_f32) $(call obj,$(SRC_layers),_f64) $(call obj,layers/registry.c,)
 OBJ_core    := $(call obj,$(SRC_engine),) $(OBJ_layers) $(OBJ_kernels)
-OBJ_lib     := $(OBJ_core) $(call obj,$(SRC_cam) $(SRC_weights_tools),)
+OBJ_lib     := $(OBJ_core) $(call obj,$(SRC_cam) $(SRC_weights_tools),) $(BUILD)/obj/cam/report_assets.o
 OBJ_cli     := $(call obj,$(SRC_cli),) $(BUILD)/obj/cli/embedded_files.o
 OBJ_tests   := $(call obj,$(SRC_tests),)
 OBJ_examples := $(call obj,$(SRC_examples),)
@@ -131,6 +131,9 @@ $(BUILD)/obj/weights_tools/%.o: weights_tools/%.c | $(STAGED)
 	$(call compile,$(I_weights_tools))
 $(BUILD)/obj/cli/%.o: cli/%.c | $(STAGED)
 	$(call compile,$(I_cli))
+# report.html carries its styles and its script with it.
+$(BUILD)/obj/cam/report_assets.o: cam/report_assets.S cam/report.css cam/report.js
+	$(call compile,)
 # selftest carries the example network and the published hashes with it.
 $(BUILD)/obj/cli/embedded_files.o: cli/embedded_files.S examples/small_resnet.json examples/small_resnet.bin
 	$(call compile,)

@@ -156,4 +156,12 @@ void cs_enlarge(const double *in, int64_t in_h, int64_t in_w, const cs_enlarge_t
                 int64_t out_w, const cs_enlarge_tap *down, int64_t out_h, double *rows,
                 double *out);
 
+/* ------------------------------------------------------------------ text ----------------- */
+
+#define CS_TEXT_REPLACEMENT 0xFFFDu
+
+/* The code point at *text, which moves behind it; CS_TEXT_REPLACEMENT for a byte that begins none
+ * (overlong forms, surrogates and what is beyond U+10FFFF included). */
+uint32_t cs_text_next(const char **text);
+
 #endif

@@ -84,6 +84,10 @@ cs_status cs_image_decode(const void *data, size_t size, const char *name,
  * CS_ERROR_MEMORY. */
 cs_status cs_image_write_png(const char *path, const cs_image *image, cs_error *err);
 
+/* The same bytes in memory: *png, which the caller frees with free(). */
+cs_status cs_image_encode_png(const cs_image *image, uint8_t **png, size_t *png_size,
+                              cs_error *err);
+
 /* ------------------------------------------------------------------ resizing ------------- */
 
 /* Pillow's Image.resize((width, height), BILINEAR) and BICUBIC on 8-bit data, bit for bit as

@@ -80,7 +80,10 @@ static size_t encode(const cs_image *image, const uint8_t *rows, size_t size, si
     return (size_t)(at - out);
 }
 
-cs_status cs_image_write_png(const char *path, const cs_image *image, cs_error *err) {
+cs_status cs_image_encode_png(const cs_image *image, uint8_t **png, size_t *png_size,
+                              cs_error *err) {
+    *png = NULL;
+    *png_size = 0;
     CS_CHECK(image->width >= 1 && image->height >= 1 && image->width <= CS_IMAGE_MAX_SIDE &&
                  image->height <= CS_IMAGE_MAX_SIDE,
              CS_ERROR_ARGUMENT, "an image of %lld x %lld pixels cannot be written (1 to %d a side)",
@@ -88,18 +91,27 @@ cs_status cs_image_write_png(const char *path, const cs_image *image, cs_error *
     size_t row = 3 * (size_t)image->width, height = (size_t)image->height;
     size_t size = (row + 1) * height, room = compressBound(size) + 64;
     uint8_t *rows = malloc(size);
-    uint8_t *png = malloc(sizeof signature + 3 * CHUNK_OVERHEAD + HEADER_SIZE + room);
-    size_t total = 0;
-    if (rows && png) {
+    uint8_t *out = malloc(sizeof signature + 3 * CHUNK_OVERHEAD + HEADER_SIZE + room);
+    if (rows && out) {
         for (size_t y = 0; y < height; y++)
             filter_row(image->pixels + y * row, y ? image->pixels + (y - 1) * row : NULL, row,
                        rows + y * (row + 1));
-        total = encode(image, rows, size, room, png);
+        *png_size = encode(image, rows, size, room, out);
     }
-    cs_status status =
-        total ? cs_file_write(path, png, total, err)
-              : cs_error_set(err, CS_ERROR_MEMORY, path, -1, "no memory for compressing a PNG");
     free(rows);
+    if (*png_size == 0) {
+        free(out);
+        return cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "no memory for compressing a PNG");
+    }
+    *png = out;
+    return CS_OK;
+}
+
+cs_status cs_image_write_png(const char *path, const cs_image *image, cs_error *err) {
+    uint8_t *png = NULL;
+    size_t size = 0;
+    CS_TRY(cs_image_encode_png(image, &png, &size, err));
+    cs_status status = cs_file_write(path, png, size, err);
     free(png);
     return status;
 }

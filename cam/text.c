@@ -1,4 +1,5 @@
 /* text.c - a line of UTF-8 text drawn glyph by glyph (no shaping, no right-to-left). */
+#include "cam_internal.h"
 #include "canvas.h"
 #include "font.h"
 
@@ -6,11 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REPLACEMENT 0xFFFDu
-
-/* The code point at *text, which moves behind it; REPLACEMENT for a byte that begins none (overlong
- * forms, surrogates and what is beyond U+10FFFF included). */
-static uint32_t next_code(const char **text) {
+uint32_t cs_text_next(const char **text) {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     const uint8_t *p = (const uint8_t *)*text;
     int length = p[0] < 0x80             ? 1
@@ -24,11 +21,11 @@ static uint32_t next_code(const char **text) {
     uint32_t code = length ? p[0] & (0x7Fu >> length) : 0;
     for (int i = 1; i < length; i++) {
         if ((p[i] & 0xC0) != 0x80)
-            return REPLACEMENT;
+            return CS_TEXT_REPLACEMENT;
         code = code << 6 | (p[i] & 0x3Fu);
     }
     if (length == 0 || code < smallest[length] || code > 0x10FFFF || (code >> 11) == 0x1B)
-        return REPLACEMENT;
+        return CS_TEXT_REPLACEMENT;
     *text += length - 1;
     return code;
 }
@@ -47,7 +44,7 @@ static float advance(cs_font *font, uint32_t code, int size) {
 int64_t cs_text_width(cs_font *font, const char *text, int size) {
     float width = 0;
     while (*text)
-        width += advance(font, next_code(&text), size);
+        width += advance(font, cs_text_next(&text), size);
     return (int64_t)ceilf(width);
 }
 
@@ -79,7 +76,7 @@ void cs_text_draw(cs_image *canvas, cs_font *font, int64_t x, int64_t y, int siz
                   const char *text) {
     float pen = (float)x;
     while (*text) {
-        uint32_t code = next_code(&text);
+        uint32_t code = cs_text_next(&text);
         int glyph = 0;
         const cs_stb_font *face = cs_font_find(font, code, &glyph);
         if (face)
@@ -98,7 +95,7 @@ void cs_text_fit(cs_font *font, const char *text, int size, int64_t width, char 
     float left = (float)width - 3 * advance(font, '.', size);
     const char *end = text, *kept = text;
     while (*end) {
-        left -= advance(font, next_code(&end), size);
+        left -= advance(font, cs_text_next(&end), size);
         if (left < 0 || (size_t)(end - text) + 4 > out_size)
             break;
         kept = end;

@@ -1,0 +1,126 @@
+"use strict";
+/* report.js - sorts, filters and opens the table of all images; everything else reads without it. */
+(function () {
+  const page = 200; // rows shown at first: a browser lays out a few hundred at once
+  const table = document.getElementById("images");
+  const body = table.tBodies[0];
+  const heads = Array.from(table.tHead.rows[0].cells);
+  const titles = heads.map((cell) => cell.textContent.trim());
+  const rows = Array.from(body.rows);
+  const field = document.getElementById("filter");
+  const only = document.getElementById("only");
+  const said = document.querySelector(".tools output");
+  const rest = document.getElementById("rest");
+  const count = new Intl.NumberFormat("en");
+  const at = (title) => titles.indexOf(title);
+  const columns = { status: at("Status"), label: at("Label"), predicted: at("Predicted"), beyond: at("Beyond threshold") };
+  let order = rows;
+  let shown = page;
+
+  const text = (row, column) => row.cells[column].textContent.trim();
+  const number = (row, column) => {
+    const value = parseFloat(text(row, column).replace("\u2212", "-"));
+    return Number.isNaN(value) ? null : value;
+  };
+
+  function keeps(row, needle, choice) {
+    if (needle && !row.textContent.toLowerCase().includes(needle)) return false;
+    if (!choice) return true;
+    if (choice === "failed") return text(row, columns.status) !== "ok";
+    if (choice === "wrong") return text(row, columns.label) !== "" && text(row, columns.predicted) !== "" && text(row, columns.label) !== text(row, columns.predicted);
+    return text(row, columns.beyond).split(", ").includes(choice);
+  }
+
+  function show() {
+    const needle = field.value.trim().toLowerCase();
+    const kept = order.filter((row) => keeps(row, needle, only.value));
+    rows.forEach(close);
+    body.replaceChildren(...kept.slice(0, shown));
+    rest.hidden = kept.length <= shown;
+    rest.textContent = "Show all " + count.format(kept.length) + " rows";
+    said.textContent = count.format(kept.length) + " of " + count.format(rows.length) + " rows" + (rest.hidden ? "" : ", the first " + count.format(shown) + " shown");
+  }
+
+  function sort(column) {
+    const head = heads[column];
+    const up = head.getAttribute("aria-sort") !== "ascending";
+    const sign = up ? 1 : -1;
+    const numeric = head.classList.contains("n");
+    const keyed = rows.map((row, index) => ({ row, index, key: numeric ? number(row, column) : text(row, column).toLowerCase() }));
+    keyed.sort((a, b) => {
+      const empty = (key) => key === null || key === "";
+      if (empty(a.key) !== empty(b.key)) return empty(a.key) ? 1 : -1; // what is missing stands last
+      if (a.key === b.key || empty(a.key)) return a.index - b.index;
+      return (a.key < b.key ? -1 : 1) * sign;
+    });
+    heads.forEach((cell) => cell.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    order = keyed.map((entry) => entry.row);
+    show();
+  }
+
+  function details(row) {
+    const made = document.createElement("tr");
+    const cell = made.insertCell();
+    const list = document.createElement("dl");
+    made.className = "details";
+    cell.colSpan = heads.length;
+    heads.forEach((head, column) => {
+      const entry = document.createElement("div");
+      const name = document.createElement("dt");
+      const value = document.createElement("dd");
+      name.textContent = titles[column];
+      value.textContent = text(row, column) || "\u2013";
+      entry.append(name, value);
+      list.append(entry);
+    });
+    cell.append(list);
+    return made;
+  }
+
+  function close(row) {
+    if (!row.classList.contains("open")) return;
+    row.classList.remove("open");
+    row.querySelector("button").setAttribute("aria-expanded", "false");
+    if (row.nextElementSibling && row.nextElementSibling.className === "details") row.nextElementSibling.remove();
+  }
+
+  function toggle(row) {
+    if (row.classList.contains("open")) {
+      close(row);
+      return;
+    }
+    row.classList.add("open");
+    row.querySelector("button").setAttribute("aria-expanded", "true");
+    row.after(details(row));
+  }
+
+  document.documentElement.classList.add("js");
+  rows.forEach((row) => row.querySelector("button").setAttribute("aria-expanded", "false"));
+  table.tHead.addEventListener("click", (event) => {
+    const head = event.target.closest("th");
+    if (head && event.target.closest("button")) sort(heads.indexOf(head));
+  });
+  body.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) toggle(button.closest("tr"));
+  });
+  const again = () => {
+    shown = page;
+    show();
+  };
+  field.form.addEventListener("submit", (event) => event.preventDefault());
+  field.addEventListener("input", again);
+  only.addEventListener("change", again);
+  field.form.addEventListener("reset", () => setTimeout(again));
+  rest.addEventListener("click", () => {
+    shown = Infinity;
+    show();
+    field.focus({ preventScroll: true });
+  });
+  addEventListener("beforeprint", () => {
+    shown = Infinity;
+    show();
+  });
+  show();
+})();

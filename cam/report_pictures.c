@@ -1,0 +1,251 @@
+/* report_pictures.c - the most telling images: as the model sees them, under their heat, with the
+ * regions that count and the numbers that speak. */
+#include "report_parts.h"
+
+#include <math.h>
+
+static void coordinate(html *h, const char *name, double v) {
+    html_format(h, " %s=\"", name);
+    html_coordinate(h, v);
+    html_put(h, "\"");
+}
+
+/* The suspect place of the leading finding, in the picture's pixels; width 0: none. */
+typedef struct place {
+    double x, y, width, height;
+} place;
+
+static place suspect_of(const report *r, const cs_diagnosis_row *row, double width, double height) {
+    const report_finding *f = &r->finding[r->leading];
+    double side = CS_CORNER_SIDE * fmin(width, height);
+    bool right = f->change == CS_CHANGE_TOP_RIGHT || f->change == CS_CHANGE_BOTTOM_RIGHT;
+    bool bottom = f->change == CS_CHANGE_BOTTOM_LEFT || f->change == CS_CHANGE_BOTTOM_RIGHT;
+    if (f->change <= CS_CHANGE_BOTTOM_RIGHT)
+        return (place){right ? width - side : 0.0, bottom ? height - side : 0.0, side, side};
+    if (f->change == CS_CHANGE_LEFT || f->change == CS_CHANGE_RIGHT)
+        return (place){f->change == CS_CHANGE_LEFT ? 0.0 : width / 2, 0.0, width / 2, height};
+    if (f->change == CS_CHANGE_HOTTEST && isfinite(row->hottest_x))
+        return (place){row->hottest_x * width - side / 2, row->hottest_y * height - side / 2, side,
+                       side};
+    return (place){0};
+}
+
+/* The outline of the mask: between pixels in rows, then in columns. */
+static void outline(html *h, const cs_tensor *mask) {
+    html_put(h, "<path class=\"region\" d=\"");
+    for (int64_t y = 0; y < mask->h; y++)
+        for (int64_t x = 0; x < mask->w; x++) {
+            bool in = cs_tensor_at(mask, 0, 0, y, x) >= 0.5;
+            if (x + 1 < mask->w && in != (cs_tensor_at(mask, 0, 0, y, x + 1) >= 0.5))
+                html_format(h, "M%d %dv1", (int)x + 1, (int)y);
+            if (y + 1 < mask->h && in != (cs_tensor_at(mask, 0, 0, y + 1, x) >= 0.5))
+                html_format(h, "M%d %dh1", (int)x, (int)y + 1);
+        }
+    html_put(h, "\"/>");
+}
+
+/* The outline stands in the page once; the pictures refer to it. */
+static void shared_outline(report *r) {
+    if (!r->mask.data)
+        return;
+    html_put(&r->h, "<svg class=\"store\" width=\"0\" height=\"0\" aria-hidden=\"true\"><defs>"
+                    "<g id=\"roi\">");
+    outline(&r->h, &r->mask);
+    html_put(&r->h, "</g></defs></svg>\n");
+}
+
+static void marks(report *r, const cs_diagnosis_row *row, const cs_image *image) {
+    html *h = &r->h;
+    place p = suspect_of(r, row, (double)image->width, (double)image->height);
+    if (p.width <= 0.0 && !r->mask.data)
+        return;
+    html_format(h, "<svg viewBox=\"0 0 %d %d\" aria-hidden=\"true\">", (int)image->width,
+                (int)image->height);
+    if (r->mask.data)
+        html_put(h, "<use href=\"#roi\"/>");
+    if (p.width > 0.0) {
+        html_put(h, "<rect class=\"box\"");
+        coordinate(h, "x", p.x);
+        coordinate(h, "y", p.y);
+        coordinate(h, "width", p.width);
+        coordinate(h, "height", p.height);
+        html_put(h, "/>");
+    }
+    html_put(h, "</svg>");
+}
+
+static cs_status picture(report *r, const cs_image *image, const char *what, const char *name,
+                         const cs_diagnosis_row *row, cs_error *err) {
+    html *h = &r->h;
+    html_format(h, "<span class=\"picture\"><img alt=\"%s ", what);
+    html_text(h, name);
+    html_format(h, "\" width=\"%d\" height=\"%d\" src=", (int)image->width, (int)image->height);
+    CS_TRY(html_png(h, image, err));
+    html_put(h, ">");
+    if (row)
+        marks(r, row, image);
+    html_put(h, "</span>");
+    return CS_OK;
+}
+
+static cs_status pair(report *r, const cs_diagnosis_image *image, const cs_diagnosis_row *row,
+                      const cs_tensor *map, bool plain, cs_error *err) {
+    cs_input input = {0};
+    cs_image overlay = {0};
+    html *h = &r->h;
+    cs_status status =
+        cs_input_load(image->path, cs_model_preprocess(r->d->model), NULL, &input, NULL);
+    if (status == CS_ERROR_MEMORY)
+        return cs_error_set(err, status, image->file, -1, "no memory for a picture");
+    if (status != CS_OK) {
+        html_put(h, "<p class=\"soft\">The picture can no longer be read.</p>");
+        return CS_OK;
+    }
+    html_format(h, "<div class=\"%s\">", plain ? "pair" : "single");
+    if (plain)
+        status = picture(r, &input.display, "Image", image->file, NULL, err);
+    if (status == CS_OK && row->map_status == CS_CAM_OK && map)
+        status = report_heat_overlay(&input.display, map, &overlay, err);
+    if (status == CS_OK)
+        status = picture(r, overlay.pixels ? &overlay : &input.display,
+                         overlay.pixels ? "Heat over" : "Empty map of", image->file, row, err);
+    html_put(h, "</div>");
+    cs_image_free(&overlay);
+    cs_input_free(&input);
+    return status;
+}
+
+static void number(html *h, const char *name, double v, bool with_sign) {
+    if (isnan(v))
+        return;
+    html_format(h, "<dt>%s</dt><dd>", name);
+    (with_sign ? html_signed : html_number)(h, v, report_digits(v));
+    html_put(h, "</dd>");
+}
+
+static void numbers(report *r, const cs_diagnosis_row *row) {
+    html *h = &r->h;
+    const report_finding *f = &r->finding[r->leading];
+    double control = 0.0;
+    int count = 0;
+    for (int c = CS_CHANGE_CONTROL; c <= CS_CHANGE_CONTROL_LAST; c++)
+        if (isfinite(cs_row_drop(row, (cs_change)c))) {
+            control += cs_row_drop(row, (cs_change)c);
+            count++;
+        }
+    html_put(h, "<dl>");
+    number(h, "Heat in a corner, times an even map's", row->value[CS_STAT_CORNER], false);
+    number(h, "Heat in the region of interest, times an even map's",
+           row->value[CS_STAT_ENRICHMENT_ROI], false);
+    number(h, "Right minus left", row->value[CS_STAT_LATERALITY_IMAGE], true);
+    number(h, "Entropy of the map", row->value[CS_STAT_ENTROPY], false);
+    number(h, "Margin over the next class", row->margin, true);
+    if (f->change != CS_CHANGE_COUNT && row->has_changes) {
+        html_format(h, "<dt>Margin with %s</dt><dd>", f->change_text);
+        double v = row->margin - cs_row_drop(row, f->change);
+        html_signed(h, v, report_digits(v));
+        html_put(h, "</dd>");
+        if (count > 0 && f->pattern != CS_PATTERN_UNIFORM)
+            number(h, "Margin with squares elsewhere covered",
+                   row->margin - control / (double)count, true);
+    }
+    html_put(h, "</dl>");
+}
+
+static void caption(report *r, const cs_diagnosis_image *image, const cs_diagnosis_row *row) {
+    html *h = &r->h;
+    char room[24];
+    html_put(h, "<figcaption><b>");
+    html_name(h, image->file);
+    html_put(h, "</b><br>");
+    if (image->label >= 0) {
+        html_put(h, "labelled ");
+        html_name(h, report_class(r->d, image->label, room));
+        html_put(h, ", ");
+    }
+    html_put(h, "predicted ");
+    html_name(h, report_class(r->d, image->predicted, room));
+    if (image->probabilities && image->predicted >= 0) {
+        html_put(h, " (");
+        html_percent(h, image->probabilities[image->predicted]);
+        html_put(h, ")");
+    }
+    html_put(h, "; map for ");
+    html_name(h, report_class(r->d, row->class_index, room));
+    if (row->map_status != CS_CAM_OK)
+        html_put(h, ": <b>empty</b>, nothing speaks for the class");
+}
+
+static cs_status one(report *r, const report_pick *pick, cs_error *err) {
+    cs_diagnosis_image image = {0};
+    html *h = &r->h;
+    CS_TRY(r->d->image(r->d->image_state, pick->image, &image, err));
+    const cs_diagnosis_row *row = &image.rows[pick->row];
+    html_put(h, "<li><figure>");
+    CS_TRY(pair(r, &image, row, image.maps ? &image.maps[pick->row] : NULL, true, err));
+    caption(r, &image, row);
+    numbers(r, row);
+    html_put(h, "</figcaption></figure></li>\n");
+    return CS_OK;
+}
+
+cs_status report_hero(report *r, cs_error *err) {
+    cs_diagnosis_image image = {0};
+    html *h = &r->h;
+    const report_pick *pick = &r->pick[REPORT_MOST][0];
+    shared_outline(r);
+    if (r->picked[REPORT_MOST] == 0)
+        return CS_OK;
+    CS_TRY(r->d->image(r->d->image_state, pick->image, &image, err));
+    html_put(h, "<figure class=\"hero\">");
+    CS_TRY(pair(r, &image, &image.rows[pick->row],
+                image.maps ? &image.maps[pick->row] : NULL, false, err));
+    caption(r, &image, &image.rows[pick->row]);
+    html_put(h, ". ");
+    html_put(h, r->finding[r->leading].change != CS_CHANGE_COUNT
+                    ? "Bright: much heat. Dashed: what was changed.</figcaption></figure>\n"
+                    : "Bright: much heat.</figcaption></figure>\n");
+    return CS_OK;
+}
+
+static cs_status list(report *r, int which, int64_t most, const char *title, cs_error *err) {
+    int64_t count = r->picked[which] < most ? r->picked[which] : most;
+    if (count == 0)
+        return CS_OK;
+    html_format(&r->h, "<h3>%s</h3>\n<ul class=\"telling\">\n", title);
+    for (int64_t i = 0; i < count; i++)
+        CS_TRY(one(r, &r->pick[which][i], err));
+    html_put(&r->h, "</ul>\n");
+    return CS_OK;
+}
+
+cs_status report_telling(report *r, cs_error *err) {
+    static const char *const most[CS_PATTERN_COUNT] = {
+        "Most heat in the suspect corner", "Most even maps", "Least heat in the region of interest",
+        "Most heat on the stronger side"};
+    static const char *const least[CS_PATTERN_COUNT] = {
+        "Least, for comparison", "Least even, for comparison", "Most, for comparison",
+        "Most on the other side, for comparison"};
+    int64_t few = r->picked[REPORT_MOST] / 2;
+    html *h = &r->h;
+    html_put(h, "<section id=\"telling\" aria-labelledby=\"telling-h\">"
+                "<h2 id=\"telling-h\">The most telling images</h2>\n");
+    if (r->picked[REPORT_MOST] == 0 && r->picked[REPORT_WRONG] == 0)
+        html_put(h, "<p>None: no image has a map.</p>\n");
+    else {
+        html_put(h, "<p>Chosen by rule, not by hand: the extremes of the strongest finding, and "
+                    "the surest mistakes, of ");
+        html_count(h, r->done);
+        html_put(h, " images. Left as the model sees it, right with its heat (the map's maximum is "
+                    "brightest");
+        html_put(h, r->mask.data ? "; blue: the region of interest" : "");
+        html_put(h, r->finding[r->leading].change != CS_CHANGE_COUNT
+                        ? "; dashed: what was changed).</p>\n"
+                        : ").</p>\n");
+    }
+    CS_TRY(list(r, REPORT_MOST, REPORT_PICKS, most[r->leading], err));
+    CS_TRY(list(r, REPORT_LEAST, few < 2 ? few : 2, least[r->leading], err));
+    CS_TRY(list(r, REPORT_WRONG, 4, "Wrong, and most sure", err));
+    html_put(h, "</section>\n");
+    return CS_OK;
+}

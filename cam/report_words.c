@@ -1,0 +1,286 @@
+/* report_words.c - the verdict and the limits in plain words. */
+#include "report_parts.h"
+
+#include <math.h>
+
+const char *report_pattern_title(cs_pattern pattern) {
+    static const char *const titles[CS_PATTERN_COUNT] = {
+        "Heat in one corner", "Heat spread evenly", "Heat outside the region of interest",
+        "Heat on one side"};
+    return titles[pattern];
+}
+
+const char *report_pattern_about(cs_pattern pattern) {
+    static const char *const about[CS_PATTERN_COUNT] = {
+        "Labels, side markers and burnt-in text stand there.",
+        "The map prefers no place: nothing in particular was learnt.",
+        "Shoulders, tubes, what lies below the diaphragm, the border.",
+        "The heat stays on its side whatever the picture shows, mirrored ones too."};
+    return about[pattern];
+}
+
+int report_digits(double value) {
+    return fabs(value) < 0.0995 ? 3 : fabs(value) < 9.995 ? 2 : fabs(value) < 99.95 ? 1 : 0;
+}
+
+const char *report_class(const cs_diagnosis *d, int64_t index, char room[24]) {
+    const char *name = index >= 0 ? cs_model_class_name(d->model, index) : NULL;
+    snprintf(room, 24, "class %d", (int)index);
+    return index < 0 ? "" : name ? name : room;
+}
+
+void report_grade(html *h, cs_verdict verdict) {
+    const char *class_name = "not-tested", *word = "not judged";
+    const char *shape = "<path d=\"M1 6h10\" stroke=\"currentColor\" stroke-width=\"2\"/>";
+    if (verdict == CS_VERDICT_NONE) {
+        class_name = "none";
+        word = "none found";
+        shape = "<circle cx=\"6\" cy=\"6\" r=\"4.8\" fill=\"none\" stroke=\"currentColor\" "
+                "stroke-width=\"1.6\"/>";
+    } else if (verdict == CS_VERDICT_MAP_ONLY) {
+        class_name = "map-only";
+        word = "map only";
+        shape = "<circle cx=\"6\" cy=\"6\" r=\"4.8\" fill=\"none\" stroke=\"currentColor\" "
+                "stroke-width=\"1.6\"/><path d=\"M6 1.2a4.8 4.8 0 0 0 0 9.6z\" "
+                "fill=\"currentColor\"/>";
+    } else if (verdict == CS_VERDICT_SUPPORTED) {
+        class_name = word = "supported";
+        shape = "<circle cx=\"6\" cy=\"6\" r=\"5.6\" fill=\"currentColor\"/>";
+    }
+    html_format(h,
+                "<span class=\"grade %s\"><svg viewBox=\"0 0 12 12\" aria-hidden=\"true\">%s</svg>"
+                "%s</span>",
+                class_name, shape, word);
+}
+
+static bool any_of(const report *r, cs_verdict verdict) {
+    for (int k = 0; k < CS_PATTERN_COUNT; k++)
+        if (r->finding[k].verdict == verdict)
+            return true;
+    return false;
+}
+
+static void headline_of(html *h, const report_finding *f) {
+    switch (f->pattern) {
+    case CS_PATTERN_CORNER:
+        html_format(h, "This model reads %s.", f->where ? f->where : "a corner of the picture");
+        break;
+    case CS_PATTERN_UNIFORM:
+        html_put(h, "This model looks at nothing in particular.");
+        break;
+    case CS_PATTERN_ROI:
+        html_put(h, "This model reads what lies outside the region of interest.");
+        break;
+    case CS_PATTERN_SIDE:
+    case CS_PATTERN_COUNT:
+        html_format(h, "This model reads %s, whatever the picture shows.",
+                    f->where ? f->where : "one side");
+        break;
+    }
+}
+
+void report_headline(report *r) {
+    html *h = &r->h;
+    if (r->done == 0)
+        html_put(h, "No image could be diagnosed.");
+    else if (any_of(r, CS_VERDICT_SUPPORTED))
+        headline_of(h, &r->finding[r->leading]);
+    else if (any_of(r, CS_VERDICT_MAP_ONLY))
+        html_put(h, r->d->has_changes ? "The maps raise a question that the scores do not confirm."
+                                      : "The maps raise a question that the scores were not "
+                                        "asked.");
+    else if (any_of(r, CS_VERDICT_NONE))
+        html_put(h, any_of(r, CS_VERDICT_UNDETERMINED)
+                        ? "No evidence of a shortcut in the patterns that could be judged."
+                        : "No evidence of the four patterns looked for.");
+    else
+        html_put(h, "Too little to judge.");
+}
+
+static void bold_percent(html *h, double share) {
+    html_put(h, "<b>");
+    html_percent(h, share);
+    html_put(h, "</b>");
+}
+
+static void value_of(html *h, const char *before, cs_interval v, const char *after) {
+    html_put(h, before);
+    html_put(h, "<b>");
+    html_number(h, v.value, report_digits(v.value));
+    html_put(h, "</b>");
+    if (isfinite(v.low) && isfinite(v.high)) {
+        html_put(h, " (95&nbsp;% interval ");
+        html_number(h, v.low, report_digits(v.value));
+        html_put(h, " to ");
+        html_number(h, v.high, report_digits(v.value));
+        html_put(h, ")");
+    }
+    html_put(h, after);
+}
+
+static void heat_for(html *h, const report_finding *f) {
+    html_put(h, "the heat");
+    if (f->class_name) {
+        html_put(h, " for ");
+        html_name(h, f->class_name);
+    }
+}
+
+static double energy_of(const report_finding *f, cs_region region) {
+    return f->group ? f->group->statistic[CS_STAT_ENERGY_TOP_LEFT + (int)region].value
+                    : (double)NAN;
+}
+
+static double area_of(const report_finding *f, cs_region region) {
+    if (!f->group)
+        return (double)NAN;
+    if (region == CS_REGION_ROI)
+        return f->group->statistic[CS_STAT_AREA_ROI].value;
+    return energy_of(f, region) /
+           f->group->statistic[CS_STAT_ENRICHMENT_TOP_LEFT + (int)region].value;
+}
+
+static void maps_say(html *h, const report_finding *f) {
+    cs_region region = f->pattern == CS_PATTERN_ROI ? CS_REGION_ROI : f->flag->suspect;
+    switch (f->pattern) {
+    case CS_PATTERN_CORNER:
+        bold_percent(h, energy_of(f, region));
+        html_put(h, " of ");
+        heat_for(h, f);
+        html_format(h, " lies in %s, ", f->where ? f->where : "a corner");
+        html_percent(h, area_of(f, region));
+        value_of(h, " of the picture: ", f->flag->mean, " times what an even map has there");
+        break;
+    case CS_PATTERN_ROI:
+        bold_percent(h, 1.0 - energy_of(f, region));
+        html_put(h, " of ");
+        heat_for(h, f);
+        html_put(h, " lies outside the region of interest, which is ");
+        html_percent(h, area_of(f, region));
+        value_of(h, " of the picture; inside lies ", f->flag->mean,
+                 " times what an even map has there");
+        break;
+    case CS_PATTERN_UNIFORM:
+        html_put(h, "For ");
+        heat_for(h, f);
+        value_of(h, ", the maps' entropy is ", f->flag->mean, " of an even map's");
+        break;
+    case CS_PATTERN_SIDE:
+    case CS_PATTERN_COUNT:
+        html_put(h, "In ");
+        bold_percent(h, f->flag->share.value);
+        html_put(h, " of the images ");
+        heat_for(h, f);
+        html_format(h, " is on %s", f->where ? f->where : "one side");
+        value_of(h, "; its mean laterality is ", f->flag->mean, " (-1 left, 1 right)");
+        break;
+    }
+    html_put(h, "; the threshold, fixed before the images were seen, is ");
+    html_number(h, f->limit ? f->limit->value : (double)NAN,
+                report_digits(f->limit ? f->limit->value : 1.0));
+    html_put(h, ". ");
+}
+
+static void change_says(html *h, const report_finding *f) {
+    if (f->change == CS_CHANGE_COUNT || !isfinite(f->flag->relative.value)) {
+        html_put(h, "Whether the score depends on it was not tried. ");
+        return;
+    }
+    if (f->pattern == CS_PATTERN_UNIFORM) {
+        html_format(h, "With %s, ", f->change_text);
+        bold_percent(h, f->effect.value);
+        html_put(h, " of the predictions survive beyond chance: what is read needs no place. ");
+        return;
+    }
+    html_format(h, "With %s, the margin over the next class falls by ", f->change_text);
+    bold_percent(h, f->flag->relative.value);
+    if (isfinite(f->flag->relative.low) && isfinite(f->flag->relative.high)) {
+        html_put(h, " (");
+        html_percent(h, f->flag->relative.low);
+        html_put(h, " to ");
+        html_percent(h, f->flag->relative.high);
+        html_put(h, ")");
+    }
+    html_format(h, " more than with %s. ", f->control_text);
+}
+
+/* "Also supported: heat on one side." for the patterns of a verdict but `except`. */
+static void list_of(report *r, const char *begin, cs_verdict verdict, int except) {
+    bool any = false;
+    for (int k = 0; k < CS_PATTERN_COUNT; k++) {
+        if (k == except || r->finding[k].verdict != verdict)
+            continue;
+        html_put(&r->h, any ? ", " : begin);
+        const char *title = report_pattern_title((cs_pattern)k);
+        html_format(&r->h, "%c%s", title[0] - 'A' + 'a', title + 1);
+        any = true;
+    }
+    if (any)
+        html_put(&r->h, ". ");
+}
+
+void report_lead(report *r) {
+    html *h = &r->h;
+    const report_finding *f = &r->finding[r->leading];
+    html_put(h, "<p class=\"lead\">");
+    if (r->done == 0)
+        html_put(h, "What was wrong with each entry stands in the table below.");
+    else if (f->verdict == CS_VERDICT_SUPPORTED || f->verdict == CS_VERDICT_MAP_ONLY) {
+        maps_say(h, f);
+        change_says(h, f);
+        if (f->verdict == CS_VERDICT_MAP_ONLY && r->d->has_changes)
+            html_put(h, "So the pattern is in the maps; that the score depends on it, more than on "
+                        "other places, is not shown. ");
+        list_of(r, "Also supported: ", CS_VERDICT_SUPPORTED, r->leading);
+        list_of(r, "In the maps only: ", CS_VERDICT_MAP_ONLY, r->leading);
+    } else if (f->verdict == CS_VERDICT_NONE)
+        html_put(h, "For each pattern that was judged, the maps or the answers to changes stay on "
+                    "the near side of thresholds that were fixed before the images were seen. That "
+                    "is no clean bill of health: a shortcut of another kind, or one that maps do "
+                    "not show, is not found this way. ");
+    if (r->done > 0)
+        list_of(r, "Not judged: ", CS_VERDICT_UNDETERMINED, -1);
+    html_put(h, "</p>\n<p class=\"caution\">");
+    html_put(h, any_of(r, CS_VERDICT_SUPPORTED)
+                    ? "This is evidence, not proof. &ldquo;Supported&rdquo; means that two looks "
+                      "agree: where the heat lies, beyond what blank and noise inputs give, and "
+                      "how the score answers when that place is changed, beyond a control."
+                    : "This is evidence, not proof, and absence of evidence is weaker still. "
+                      "&ldquo;Supported&rdquo; would mean that the maps and a change made to the "
+                      "picture agree.");
+    html_put(h, " <a href=\"#limits\">What this report cannot show</a></p>\n");
+}
+
+void report_limits(report *r) {
+    html *h = &r->h;
+    html_put(h,
+             "<section id=\"limits\" aria-labelledby=\"limits-h\"><h2 id=\"limits-h\">What this "
+             "report cannot show</h2>\n<ul>\n"
+             "<li><b>A shortcut without a place.</b> Exposure, sharpness, noise or a scanner's "
+             "grey scale leave no spot on a map. Maps miss shortcuts nobody thought of, and raise "
+             "false alarms (Adebayo and others, ICLR 2022).</li>\n"
+             "<li><b>That a model is sound.</b> Heat in the right place does not make the reason "
+             "right, and good scores elsewhere do not clear a model (DeGrave and others, Nature "
+             "Machine Intelligence 2021; Viviano and others, ICLR 2021).</li>\n"
+             "<li><b>Fine detail.</b> A cell of the map is many pixels wide. Grad-CAM localises "
+             "worse than radiologists do, worst for small and complex findings (Saporta and "
+             "others, Nature Machine Intelligence 2022); in a planted test its hottest tenth "
+             "hardly touched the tag that the network read (Sun and others, MICCAI "
+             "2023).</li>\n"
+             "<li><b>What happens to real patients.</b> A covered, blurred or mirrored picture is "
+             "one that the network never saw in training. The control patch answers for a part of "
+             "that, not for all.</li>\n"
+             "<li><b>Why.</b> A marker may be read because it comes with the disease, the "
+             "hospital or the patient's posture: the groups above are a hint, and no cause.</li>\n");
+    if (r->d->roi_is_template)
+        html_put(h, "<li><b>Anatomy.</b> The region of interest is an approximation, one outline "
+                    "for all pictures; a rotated or cropped picture does not fit it.</li>\n");
+    if (!r->d->by_patient)
+        html_put(h, "<li><b>Patients.</b> No column said which images belong together, so each "
+                    "counted as independent: with several of one patient, the intervals are too "
+                    "narrow.</li>\n");
+    if (r->done > 0 && r->done < 30)
+        html_put(h, "<li><b>Much, from so few images.</b> Intervals from fewer than 30 images are "
+                    "rough, and may be too narrow.</li>\n");
+    html_put(h, "</ul>\n</section>\n");
+}
