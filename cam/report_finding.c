@@ -8,24 +8,15 @@
 
 const char *report_region_words(cs_region region) {
     switch (region) {
-    case CS_REGION_TOP_LEFT:
-        return "the upper left corner";
-    case CS_REGION_TOP_RIGHT:
-        return "the upper right corner";
-    case CS_REGION_BOTTOM_LEFT:
-        return "the lower left corner";
-    case CS_REGION_BOTTOM_RIGHT:
-        return "the lower right corner";
-    case CS_REGION_RING:
-        return "the border";
-    case CS_REGION_ROI:
-        return "the region of interest";
-    case CS_REGION_LEFT:
-        return "the left half";
-    case CS_REGION_RIGHT:
-        return "the right half";
-    case CS_REGION_COUNT:
-        break;
+    case CS_REGION_TOP_LEFT: return "the upper left corner";
+    case CS_REGION_TOP_RIGHT: return "the upper right corner";
+    case CS_REGION_BOTTOM_LEFT: return "the lower left corner";
+    case CS_REGION_BOTTOM_RIGHT: return "the lower right corner";
+    case CS_REGION_RING: return "the border";
+    case CS_REGION_ROI: return "the region of interest";
+    case CS_REGION_LEFT: return "the left half";
+    case CS_REGION_RIGHT: return "the right half";
+    case CS_REGION_COUNT: break;
     }
     return NULL;
 }
@@ -68,9 +59,9 @@ static cs_status copy_null(report_finding *f, const cs_null_set *nulls, cs_error
         double sum = 0.0;
         int64_t count = 0, begin = i;
         bool one_each = f->pattern != CS_PATTERN_SIDE;
-        for (; i < nulls->count && (one_each ? i == begin
-                                             : !strcmp(nulls->maps[i].network,
-                                                       nulls->maps[begin].network));
+        for (;
+             i < nulls->count &&
+             (one_each ? i == begin : !strcmp(nulls->maps[i].network, nulls->maps[begin].network));
              i++) {
             double v = nulls->maps[i].value[f->of_null];
             sum += isfinite(v) ? v : 0.0;
@@ -103,7 +94,8 @@ static void describe_map(report_finding *f) {
         break;
     case CS_PATTERN_SIDE:
     case CS_PATTERN_COUNT:
-        f->statistic = "heat right minus left, as a share of both (\xE2\x88\x92" "1 left, +1 right)";
+        f->statistic = "heat right minus left, as a share of both (\xE2\x88\x92"
+                       "1 left, +1 right)";
         f->of_null = CS_STAT_LATERALITY_IMAGE;
         f->two_sided = true;
         f->even = 0.0;

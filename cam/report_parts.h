@@ -18,18 +18,18 @@ typedef struct report_finding {
     const cs_diagnosis_group *group; /* all rows of its class; NULL */
     char class_room[24];
     const char *class_name; /* NULL: none */
-    const char *where;  /* "the upper right corner"; NULL */
-    const char *reason; /* why it was not judged; NULL */
-    const char *statistic; /* what `flag->mean` is */
-    cs_statistic of_null;  /* the statistic that the null maps are compared in */
+    const char *where;      /* "the upper right corner"; NULL */
+    const char *reason;     /* why it was not judged; NULL */
+    const char *statistic;  /* what `flag->mean` is */
+    cs_statistic of_null;   /* the statistic that the null maps are compared in */
     const cs_threshold *limit;
-    double even;                   /* what a perfectly even map has; NaN */
-    bool below, two_sided;         /* where evidence lies: below the limit, on either side */
-    double *null;                  /* null_count values */
+    double even;           /* what a perfectly even map has; NaN */
+    bool below, two_sided; /* where evidence lies: below the limit, on either side */
+    double *null;          /* null_count values */
     int64_t null_count;
-    cs_change change;              /* the main one; CS_CHANGE_COUNT: none */
-    const char *change_text;       /* "the corner replaced" */
-    const char *effect_text;       /* what `effect` is */
+    cs_change change;        /* the main one; CS_CHANGE_COUNT: none */
+    const char *change_text; /* "the corner replaced" */
+    const char *effect_text; /* what `effect` is */
     const char *control_text;
     cs_interval effect, control[REPORT_CONTROLS];
     int control_count;

@@ -49,7 +49,9 @@ static void null_line(html *h, const report_finding *f) {
     const cs_threshold *t = f->limit;
     if (!t)
         return;
-    html_put(h, f->two_sided ? "Threshold \xC2\xB1" : f->below ? "Flagged below " : "Flagged above ");
+    html_put(h, f->two_sided ? "Threshold \xC2\xB1"
+                : f->below   ? "Flagged below "
+                             : "Flagged above ");
     html_number(h, t->value, report_digits(t->value));
     html_put(h, ". Null: median ");
     html_number(h, t->null_median, report_digits(t->null_median));
@@ -99,8 +101,9 @@ static void map_cell(html *h, const report_finding *f) {
 static void effect_cell(html *h, const report_finding *f, bool has_changes) {
     html_put(h, "<td data-head=\"Change made to the picture\">");
     if (!f->flag || f->change == CS_CHANGE_COUNT || !isfinite(f->effect.value)) {
-        html_put(h, has_changes ? "<p class=\"soft\">Not measured.</p></td>"
-                                : "<p class=\"soft\">Not tried: counterfactuals were off.</p></td>");
+        html_put(h, has_changes
+                        ? "<p class=\"soft\">Not measured.</p></td>"
+                        : "<p class=\"soft\">Not tried: counterfactuals were off.</p></td>");
         return;
     }
     bool uniform = f->pattern == CS_PATTERN_UNIFORM;
@@ -184,8 +187,7 @@ void report_patterns(report *r) {
         html_put(h, "</tr>\n");
     }
     html_put(h, "</tbody></table>\n<p><small>Brackets hold bootstrap 95&nbsp;% intervals");
-    html_put(h, r->d->by_patient ? ", by patient"
-                                 : " over images, each taken as independent");
+    html_put(h, r->d->by_patient ? ", by patient" : " over images, each taken as independent");
     html_put(h, "; p values are Holm-corrected for ");
     html_count(h, r->d->tests);
     html_put(h, " tests. Margin: the class's logit minus the largest other.</small></p>\n");

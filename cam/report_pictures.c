@@ -198,8 +198,8 @@ cs_status report_hero(report *r, cs_error *err) {
         return CS_OK;
     CS_TRY(r->d->image(r->d->image_state, pick->image, &image, err));
     html_put(h, "<figure class=\"hero\">");
-    CS_TRY(pair(r, &image, &image.rows[pick->row],
-                image.maps ? &image.maps[pick->row] : NULL, false, err));
+    CS_TRY(pair(r, &image, &image.rows[pick->row], image.maps ? &image.maps[pick->row] : NULL,
+                false, err));
     caption(r, &image, &image.rows[pick->row]);
     html_put(h, ". ");
     html_put(h, r->finding[r->leading].change != CS_CHANGE_COUNT

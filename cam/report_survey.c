@@ -30,15 +30,12 @@ static double key_of(const report_finding *f, const cs_diagnosis_row *row) {
         return f->flag->suspect < CS_CORNER_COUNT
                    ? row->value[CS_STAT_ENRICHMENT_TOP_LEFT + (int)f->flag->suspect]
                    : (double)NAN;
-    case CS_PATTERN_UNIFORM:
-        return row->value[CS_STAT_ENTROPY];
-    case CS_PATTERN_ROI:
-        return -row->value[CS_STAT_ENRICHMENT_ROI];
+    case CS_PATTERN_UNIFORM: return row->value[CS_STAT_ENTROPY];
+    case CS_PATTERN_ROI: return -row->value[CS_STAT_ENRICHMENT_ROI];
     case CS_PATTERN_SIDE:
         return row->value[CS_STAT_LATERALITY_IMAGE] *
                (f->flag->suspect == CS_REGION_LEFT ? -1.0 : 1.0);
-    case CS_PATTERN_COUNT:
-        break;
+    case CS_PATTERN_COUNT: break;
     }
     return (double)NAN;
 }

@@ -22,16 +22,24 @@ static void number_cell(html *h, double v, bool with_sign) {
 }
 
 static const char *change_words(cs_change change) {
-    static const char *const words[CS_CHANGE_COUNT] = {
-        "upper left corner covered", "upper right corner covered",
-        "lower left corner covered", "lower right corner covered",
-        "border covered", "left half covered",
-        "right half covered", "region of interest covered",
-        "all but the region of interest covered", "hottest square outside it covered",
-        "control square 1 covered", "control square 2 covered",
-        "control square 3 covered", "control square 4 covered",
-        "mirrored", "shifted by a cell",
-        "every pixel the mean colour", "tiles shuffled"};
+    static const char *const words[CS_CHANGE_COUNT] = {"upper left corner covered",
+                                                       "upper right corner covered",
+                                                       "lower left corner covered",
+                                                       "lower right corner covered",
+                                                       "border covered",
+                                                       "left half covered",
+                                                       "right half covered",
+                                                       "region of interest covered",
+                                                       "all but the region of interest covered",
+                                                       "hottest square outside it covered",
+                                                       "control square 1 covered",
+                                                       "control square 2 covered",
+                                                       "control square 3 covered",
+                                                       "control square 4 covered",
+                                                       "mirrored",
+                                                       "shifted by a cell",
+                                                       "every pixel the mean colour",
+                                                       "tiles shuffled"};
     return words[change];
 }
 

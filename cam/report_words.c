@@ -4,9 +4,9 @@
 #include <math.h>
 
 const char *report_pattern_title(cs_pattern pattern) {
-    static const char *const titles[CS_PATTERN_COUNT] = {
-        "Heat in one corner", "Heat spread evenly", "Heat outside the region of interest",
-        "Heat on one side"};
+    static const char *const titles[CS_PATTERN_COUNT] = {"Heat in one corner", "Heat spread evenly",
+                                                         "Heat outside the region of interest",
+                                                         "Heat on one side"};
     return titles[pattern];
 }
 
@@ -65,9 +65,7 @@ static void headline_of(html *h, const report_finding *f) {
     case CS_PATTERN_CORNER:
         html_format(h, "This model reads %s.", f->where ? f->where : "a corner of the picture");
         break;
-    case CS_PATTERN_UNIFORM:
-        html_put(h, "This model looks at nothing in particular.");
-        break;
+    case CS_PATTERN_UNIFORM: html_put(h, "This model looks at nothing in particular."); break;
     case CS_PATTERN_ROI:
         html_put(h, "This model reads what lies outside the region of interest.");
         break;
@@ -253,25 +251,25 @@ void report_lead(report *r) {
 
 void report_limits(report *r) {
     html *h = &r->h;
-    html_put(h,
-             "<section id=\"limits\" aria-labelledby=\"limits-h\"><h2 id=\"limits-h\">What this "
-             "report cannot show</h2>\n<ul>\n"
-             "<li><b>A shortcut without a place.</b> Exposure, sharpness, noise or a scanner's "
-             "grey scale leave no spot on a map. Maps miss shortcuts nobody thought of, and raise "
-             "false alarms (Adebayo and others, ICLR 2022).</li>\n"
-             "<li><b>That a model is sound.</b> Heat in the right place does not make the reason "
-             "right, and good scores elsewhere do not clear a model (DeGrave and others, Nature "
-             "Machine Intelligence 2021; Viviano and others, ICLR 2021).</li>\n"
-             "<li><b>Fine detail.</b> A cell of the map is many pixels wide. Grad-CAM localises "
-             "worse than radiologists do, worst for small and complex findings (Saporta and "
-             "others, Nature Machine Intelligence 2022); in a planted test its hottest tenth "
-             "hardly touched the tag that the network read (Sun and others, MICCAI "
-             "2023).</li>\n"
-             "<li><b>What happens to real patients.</b> A covered, blurred or mirrored picture is "
-             "one that the network never saw in training. The control patch answers for a part of "
-             "that, not for all.</li>\n"
-             "<li><b>Why.</b> A marker may be read because it comes with the disease, the "
-             "hospital or the patient's posture: the groups above are a hint, and no cause.</li>\n");
+    html_put(
+        h, "<section id=\"limits\" aria-labelledby=\"limits-h\"><h2 id=\"limits-h\">What this "
+           "report cannot show</h2>\n<ul>\n"
+           "<li><b>A shortcut without a place.</b> Exposure, sharpness, noise or a scanner's "
+           "grey scale leave no spot on a map. Maps miss shortcuts nobody thought of, and raise "
+           "false alarms (Adebayo and others, ICLR 2022).</li>\n"
+           "<li><b>That a model is sound.</b> Heat in the right place does not make the reason "
+           "right, and good scores elsewhere do not clear a model (DeGrave and others, Nature "
+           "Machine Intelligence 2021; Viviano and others, ICLR 2021).</li>\n"
+           "<li><b>Fine detail.</b> A cell of the map is many pixels wide. Grad-CAM localises "
+           "worse than radiologists do, worst for small and complex findings (Saporta and "
+           "others, Nature Machine Intelligence 2022); in a planted test its hottest tenth "
+           "hardly touched the tag that the network read (Sun and others, MICCAI "
+           "2023).</li>\n"
+           "<li><b>What happens to real patients.</b> A covered, blurred or mirrored picture is "
+           "one that the network never saw in training. The control patch answers for a part of "
+           "that, not for all.</li>\n"
+           "<li><b>Why.</b> A marker may be read because it comes with the disease, the "
+           "hospital or the patient's posture: the groups above are a hint, and no cause.</li>\n");
     if (r->d->roi_is_template)
         html_put(h, "<li><b>Anatomy.</b> The region of interest is an approximation, one outline "
                     "for all pictures; a rotated or cropped picture does not fit it.</li>\n");

@@ -2,6 +2,7 @@
 #include "diagnose_job.h"
 #include "interrupt.h"
 
+#include <limits.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -390,10 +391,17 @@ static cs_status summarise(diagnose_job *job, cs_error *err) {
     return status;
 }
 
+static cs_status write_report(diagnose_job *job, cs_error *err) {
+    char folder[PATH_MAX];
+    CS_TRY(output_folder_path(&job->folder, folder, err, "."));
+    return cs_diagnosis_write_report(&job->diagnosis, folder, err);
+}
+
 cs_status diagnose_finish(diagnose_job *job, cs_error *err) {
     CS_TRY(summarise(job, err));
     CS_TRY(diagnose_write_tables(job, err));
     CS_TRY(diagnose_write_json(job, err));
+    CS_TRY(write_report(job, err));
     CS_TRY(interrupt_check(err));
     return diagnose_write_manifest(job, err);
 }

@@ -49,7 +49,8 @@ static uint8_t pixel(double x, double y, int64_t i) {
     double rib = lung != 0.0 ? 14.0 * sin(30.0 * y + 6.0 * fabs(x - 0.5)) : 0.0;
     double spine = fabs(x - 0.5) < 0.05 ? 34.0 : 0.0;
     bool tag = i % 2 == 1 && x > 0.86 && x < 0.97 && y > 0.04 && y < 0.12;
-    double v = tag ? 232.0 : body + lung + rib + spine + 16.0 * noise(i, (int64_t)(x * 977 + y * 77777));
+    double v =
+        tag ? 232.0 : body + lung + rib + spine + 16.0 * noise(i, (int64_t)(x * 977 + y * 77777));
     return (uint8_t)fmin(fmax(v, 0.0), 255.0);
 }
 
@@ -60,7 +61,9 @@ static void draw(report_scene *s, const char *folder) {
         REQUIRE_OK(cs_image_allocate(&image, PIXELS, PIXELS, &error), error);
         for (int64_t p = 0; p < PIXELS * PIXELS; p++)
             memset(image.pixels + 3 * p,
-                   pixel(((double)(p % PIXELS) + 0.5) / PIXELS, ((double)(p / PIXELS) + 0.5) / PIXELS, i), 3);
+                   pixel(((double)(p % PIXELS) + 0.5) / PIXELS,
+                         ((double)(p / PIXELS) + 0.5) / PIXELS, i),
+                   3);
         snprintf(s->path[i], sizeof s->path[i], "%s/picture-%d.png", folder, (int)i);
         REQUIRE_OK(cs_image_write_png(s->path[i], &image, &error), error);
         cs_image_free(&image);
@@ -74,9 +77,11 @@ static void fill_map(const report_scene *s, int64_t i, double out[SIDE * SIDE]) 
     double sum = 0.0;
     for (int64_t c = 0; c < SIDE * SIDE; c++) {
         double x = (double)(c % SIDE), y = (double)(c / SIDE);
-        double lungs = exp(-fabs(x - 2.0) - fabs(y - 3.0) / 2) + exp(-fabs(x - 4.0) - fabs(y - 3.0) / 2);
+        double lungs =
+            exp(-fabs(x - 2.0) - fabs(y - 3.0) / 2) + exp(-fabs(x - 4.0) - fabs(y - 3.0) / 2);
         double corner = exp(-1.2 * hypot(x - 6.0, y)) * (6.0 + 4.0 * noise(i, 1));
-        out[c] = 0.02 + lungs * (0.5 + noise(i, 2 + c)) + (s->options.planted && i % 2 ? corner : 0.0);
+        out[c] =
+            0.02 + lungs * (0.5 + noise(i, 2 + c)) + (s->options.planted && i % 2 ? corner : 0.0);
         sum += out[c];
     }
     for (int64_t c = 0; c < SIDE * SIDE; c++)
@@ -116,8 +121,9 @@ static void fill_statistics(const report_scene *s, int64_t i, const double *map,
 static void fill_changes(const report_scene *s, int64_t i, cs_diagnosis_row *row, int predicted) {
     for (int c = 0; c < CS_CHANGE_COUNT; c++)
         for (int f = 0; f < CS_FILL_COUNT; f++) {
-            bool skip = s->options.no_changes || (f > 0 && c > CS_CHANGE_CONTROL_LAST) ||
-                        (s->options.no_roi && (c == CS_CHANGE_ROI_REMOVED || c == CS_CHANGE_ROI_ONLY));
+            bool skip =
+                s->options.no_changes || (f > 0 && c > CS_CHANGE_CONTROL_LAST) ||
+                (s->options.no_roi && (c == CS_CHANGE_ROI_REMOVED || c == CS_CHANGE_ROI_ONLY));
             bool strong = s->options.planted && i % 2 && c == CS_CHANGE_TOP_RIGHT;
             double drop = strong ? 5.0 + noise(i, 80 + f) : 0.3 * (noise(i, 90 + c + f) - 0.4);
             row->change[c][f] = (cs_change_result){(double)NAN, (double)NAN, -1, 0};
@@ -160,8 +166,13 @@ static void fill_image(report_scene *s, int64_t i, cs_diagnosis_image *image) {
 static cs_status image_of(void *state, int64_t index, cs_diagnosis_image *image, cs_error *err) {
     report_scene *s = state;
     (void)err;
-    *image = (cs_diagnosis_image){.index = index, .label = -1, .predicted = -1, .message = "",
-                                  .sha256 = "", .file = s->file, .path = s->path[index % PICTURES]};
+    *image = (cs_diagnosis_image){.index = index,
+                                  .label = -1,
+                                  .predicted = -1,
+                                  .message = "",
+                                  .sha256 = "",
+                                  .file = s->file,
+                                  .path = s->path[index % PICTURES]};
     if (s->options.hostile)
         snprintf(s->file, sizeof s->file, "<script>alert(%d)</script>\"'&\xFF\x01\xE2\x80\xAE.png",
                  (int)index);
@@ -194,13 +205,14 @@ static void fill_group(report_scene *s, int64_t class_index, cs_cell cell, int64
     cs_diagnosis_group *g = &s->groups[s->d.group_count];
     double *mean = s->mean_maps[s->d.group_count++], sum[CS_STAT_COUNT] = {0};
     double drops[CS_CHANGE_COUNT] = {0}, right = 0.0;
-    *g = (cs_diagnosis_group){.class_index = class_index, .cell = cell, .column = column,
-                              .value = value};
+    *g = (cs_diagnosis_group){
+        .class_index = class_index, .cell = cell, .column = column, .value = value};
     memset(mean, 0, sizeof s->mean_maps[0]);
     for (int64_t i = 0; i < s->options.images && i < 400; i++) {
         cs_diagnosis_image image = {0};
         image_of(s, i, &image, NULL);
-        cs_cell own = image.label == image.predicted ? CS_CELL_TRUE_POSITIVE : CS_CELL_FALSE_POSITIVE;
+        cs_cell own =
+            image.label == image.predicted ? CS_CELL_TRUE_POSITIVE : CS_CELL_FALSE_POSITIVE;
         if (image.predicted != class_index || (cell != CS_CELL_ALL && cell != own) ||
             (column >= 0 && strcmp(image.columns[column], value) != 0))
             continue;
@@ -252,24 +264,34 @@ static void fill_nulls(report_scene *s) {
     }
     s->nulls = (cs_null_set){.maps = s->null_maps, .count = 40, .empty = 2, .networks = 4};
     for (int k = 0; k < CS_PATTERN_COUNT; k++)
-        s->nulls.threshold[k] = (cs_threshold){value[k], 0.8 * value[k], 0.9 * value[k], 0.95,
-                                               0.1, 0.25, 6, k == CS_PATTERN_SIDE ? 4 : 40, 0.05};
+        s->nulls.threshold[k] = (cs_threshold){value[k],
+                                               0.8 * value[k],
+                                               0.9 * value[k],
+                                               0.95,
+                                               0.1,
+                                               0.25,
+                                               6,
+                                               k == CS_PATTERN_SIDE ? 4 : 40,
+                                               0.05};
 }
 
 static void fill_flag(report_scene *s, int64_t class_index, cs_pattern pattern) {
     cs_diagnosis_flag *f = &s->flags[s->d.flag_count++];
     const cs_diagnosis_group *g = &s->groups[class_index * 7];
-    static const cs_statistic mean[CS_PATTERN_COUNT] = {
-        CS_STAT_ENRICHMENT_TOP_RIGHT, CS_STAT_ENTROPY, CS_STAT_ENRICHMENT_ROI,
-        CS_STAT_LATERALITY_IMAGE};
+    static const cs_statistic mean[CS_PATTERN_COUNT] = {CS_STAT_ENRICHMENT_TOP_RIGHT,
+                                                        CS_STAT_ENTROPY, CS_STAT_ENRICHMENT_ROI,
+                                                        CS_STAT_LATERALITY_IMAGE};
     const cs_interval unknown = {(double)NAN, (double)NAN, (double)NAN, 0};
     bool few = g->count < 6 || s->options.no_maps;
     bool hit = s->options.planted && class_index == 1 && !few &&
                (pattern == CS_PATTERN_CORNER || pattern == CS_PATTERN_SIDE);
     bool agrees = hit && pattern == CS_PATTERN_CORNER && !s->options.no_changes;
-    *f = (cs_diagnosis_flag){.pattern = pattern, .class_index = class_index,
-                             .count = g->count - g->empty_maps, .patients = g->count / 2,
-                             .map_evidence = hit, .counter_evidence = agrees};
+    *f = (cs_diagnosis_flag){.pattern = pattern,
+                             .class_index = class_index,
+                             .count = g->count - g->empty_maps,
+                             .patients = g->count / 2,
+                             .map_evidence = hit,
+                             .counter_evidence = agrees};
     f->verdict = few || (pattern == CS_PATTERN_ROI && s->options.no_roi) ? CS_VERDICT_UNDETERMINED
                  : agrees                                                ? CS_VERDICT_SUPPORTED
                  : hit                                                   ? CS_VERDICT_MAP_ONLY
@@ -297,18 +319,33 @@ report_scene *report_scene_make(const char *folder, const report_scene_options *
     REQUIRE_OK(cs_model_open(options->model, NULL, &s->model, &error), error);
     REQUIRE_OK(cs_tensor_allocate(&s->map, CS_F32, 1, 1, SIDE, SIDE, &error), error);
     draw(s, folder);
-    s->d = (cs_diagnosis){.model = s->model, .model_path = "models/tagged.json",
+    s->d = (cs_diagnosis){.model = s->model,
+                          .model_path = "models/tagged.json",
                           .source = options->hostile ? "<img src=x onerror=alert(1)>" : "xrays",
-                          .method = "gradcam", .layer = "layer4", .target = "logit",
-                          .class_text = "argmax", .roi = options->no_roi ? NULL : "chest-template",
-                          .roi_is_template = !options->no_roi, .has_changes = !options->no_changes,
-                          .seed = 1, .map_rows = SIDE, .map_columns = SIDE, .columns = columns,
-                          .column_count = COLUMNS, .by_patient = true,
+                          .method = "gradcam",
+                          .layer = "layer4",
+                          .target = "logit",
+                          .class_text = "argmax",
+                          .roi = options->no_roi ? NULL : "chest-template",
+                          .roi_is_template = !options->no_roi,
+                          .has_changes = !options->no_changes,
+                          .seed = 1,
+                          .map_rows = SIDE,
+                          .map_columns = SIDE,
+                          .columns = columns,
+                          .column_count = COLUMNS,
+                          .by_patient = true,
                           .image_count = options->images + options->failures,
-                          .failed_count = options->failures, .row_count = options->images,
+                          .failed_count = options->failures,
+                          .row_count = options->images,
                           .confusion_classes = options->no_labels ? 0 : 2,
-                          .confusion = s->confusion, .nulls = &s->nulls, .groups = s->groups,
-                          .flags = s->flags, .image = image_of, .image_state = s, .tests = 16};
+                          .confusion = s->confusion,
+                          .nulls = &s->nulls,
+                          .groups = s->groups,
+                          .flags = s->flags,
+                          .image = image_of,
+                          .image_state = s,
+                          .tests = 16};
     for (int64_t i = 0; i < options->images; i++)
         s->confusion[2 * (i % 2) + (i % 17 == 5 ? 1 - i % 2 : i % 2)]++;
     fill_nulls(s);

@@ -1,5 +1,4 @@
-/* test_report.c - report.html: its structure, what is missing, escaping, the same bytes; and, in
- * test-long, the page in a browser (tests/browser/drive_report.py). */
+/* test_report.c - report.html: its structure, what is missing, escaping, the same bytes */
 #include "report_scene.h"
 #include "test_support.h"
 
@@ -39,8 +38,8 @@ static void require_absent(const char *page, const char *unwanted) {
 
 /* Every element that opens closes, in order. */
 static void require_balanced(const char *page) {
-    static const char *const empty[] = {"meta", "link", "img", "input", "br", "path", "circle",
-                                        "rect", "use"};
+    static const char *const empty[] = {"meta", "link",   "img",  "input", "br",
+                                        "path", "circle", "rect", "use"};
     char open[64][16];
     int depth = 0;
     for (const char *s = strchr(page, '<'); s; s = strchr(s + 1, '<')) {
@@ -71,8 +70,8 @@ static void require_balanced(const char *page) {
 
 /* Nothing of the page points outside it. */
 static void require_alone(const char *page) {
-    static const char *const outside[] = {"http:", "https:", "src=\"//", "href=\"//", "@import",
-                                          "url("};
+    static const char *const outside[] = {"http:",     "https:",  "src=\"//",
+                                          "href=\"//", "@import", "url("};
     for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++)
         require_absent(page, outside[i]);
 }
@@ -130,8 +129,12 @@ START_TEST(test_what_is_missing_is_said) {
     require_text(page, "format: <bdi>is an empty file, not a PNG, JPEG or PNM picture</bdi>");
     require_text(page, "chest-template</bdi>, approximate");
     free(page);
-    options = (report_scene_options){.model = MODEL, .images = 60, .no_roi = true,
-                                     .no_labels = true, .no_changes = true, .planted = true};
+    options = (report_scene_options){.model = MODEL,
+                                     .images = 60,
+                                     .no_roi = true,
+                                     .no_labels = true,
+                                     .no_changes = true,
+                                     .planted = true};
     page = page_of(&options, &size);
     require_text(page, "No region of interest was given (--roi).");
     require_text(page, "no labels");
@@ -166,8 +169,14 @@ START_TEST(test_numbers) {
         double value;
         int digits;
         const char *plain;
-    } cases[] = {{0.375, 2, "0.38"}, {-0.375, 2, "\xE2\x88\x92" "0.38"}, {-0.001, 2, "0.00"},
-                 {12.0, 0, "12"},    {0.05, 3, "0.050"},                 {1e300, 2, "huge"}};
+    } cases[] = {{0.375, 2, "0.38"},
+                 {-0.375, 2,
+                  "\xE2\x88\x92"
+                  "0.38"},
+                 {-0.001, 2, "0.00"},
+                 {12.0, 0, "12"},
+                 {0.05, 3, "0.050"},
+                 {1e300, 2, "huge"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char *text = NULL;
         size_t size = 0;
@@ -209,33 +218,10 @@ START_TEST(test_unwritable_folder) {
     report_scene_options options = {.model = MODEL, .images = 6};
     report_scene *scene = report_scene_make(test_temp_dir(), &options);
     cs_error error = {0};
-    REQUIRE_STATUS(cs_diagnosis_write_report(report_scene_diagnosis(scene), "no/such/folder",
-                                             &error),
-                   CS_ERROR_OUTPUT, error);
+    REQUIRE_STATUS(
+        cs_diagnosis_write_report(report_scene_diagnosis(scene), "no/such/folder", &error),
+        CS_ERROR_OUTPUT, error);
     report_scene_free(scene);
-}
-END_TEST
-
-/* tests/browser/drive_report.py opens the page in headless Chromium; exit code 77: none here. */
-START_TEST(test_in_a_browser) {
-    const char *given = getenv("CNNSCOPE_TEST_BROWSER");
-    if (!test_long() && !given)
-        return;
-    const char *folder = test_temp_dir();
-    report_scene_options options = {.model = MODEL, .images = 240, .failures = 5, .planted = true};
-    report_scene *scene = report_scene_make(folder, &options);
-    cs_error error = {0};
-    char command[1200];
-    REQUIRE_OK(cs_diagnosis_write_report(report_scene_diagnosis(scene), folder, &error), error);
-    report_scene_free(scene);
-    snprintf(command, sizeof command, "python3 tests/browser/drive_report.py '%s'",
-             test_path(folder, "report.html"));
-    int code = system(command);
-    ck_assert_int_ne(code, -1);
-    if (WEXITSTATUS(code) == 77)
-        fprintf(stderr, "report: the browser test is skipped (make deps-browser)\n");
-    else
-        ck_assert_msg(code == 0, "%s: exit code %d", command, WEXITSTATUS(code));
 }
 END_TEST
 
@@ -250,7 +236,6 @@ Suite *suite_report(void) {
     tcase_add_test(page, test_numbers);
     tcase_add_test(page, test_heat_grows_lighter);
     tcase_add_test(page, test_unwritable_folder);
-    tcase_add_test(page, test_in_a_browser);
     suite_add_tcase(suite, page);
     return suite;
 }
