@@ -1,5 +1,5 @@
-/* report.c - report.html: the verdict, its evidence, the images, and what it all cannot show, as one
- * file that needs nothing else. */
+/* report.c - report.html: the verdict, its evidence, the images, and what it cannot show, as
+ * one file that needs nothing else. */
 #include "report_parts.h"
 
 #include <errno.h>

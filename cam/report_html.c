@@ -1,4 +1,4 @@
-/* report_html.c - HTML written safely: what is the user's is escaped, and numbers know no locale. */
+/* report_html.c - HTML written safely: text is escaped, and numbers know no locale. */
 #include "report_html.h"
 
 #include "cam_internal.h"

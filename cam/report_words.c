@@ -60,18 +60,24 @@ static bool any_of(const report *r, cs_verdict verdict) {
     return false;
 }
 
+/* Where covering the place takes less than half of the margin, other places count too. */
+static const char *how_much(const report_finding *f) {
+    return f->flag->relative.value < 0.5 ? "partly reads" : "reads";
+}
+
 static void headline_of(html *h, const report_finding *f) {
     switch (f->pattern) {
     case CS_PATTERN_CORNER:
-        html_format(h, "This model reads %s.", f->where ? f->where : "a corner of the picture");
+        html_format(h, "This model %s %s.", how_much(f),
+                    f->where ? f->where : "a corner of the picture");
         break;
     case CS_PATTERN_UNIFORM: html_put(h, "This model looks at nothing in particular."); break;
     case CS_PATTERN_ROI:
-        html_put(h, "This model reads what lies outside the region of interest.");
+        html_format(h, "This model %s what lies outside the region of interest.", how_much(f));
         break;
     case CS_PATTERN_SIDE:
     case CS_PATTERN_COUNT:
-        html_format(h, "This model reads %s, whatever the picture shows.",
+        html_format(h, "This model %s %s, whatever the picture shows.", how_much(f),
                     f->where ? f->where : "one side");
         break;
     }

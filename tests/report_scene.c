@@ -1,4 +1,4 @@
-/* report_scene.c - a hospital's tag in the upper right corner of the positive images, as numbers. */
+/* report_scene.c - a tag in the upper right corner of the positive images, as numbers. */
 #include "report_scene.h"
 
 #include "cam_internal.h"
