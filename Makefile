@@ -33,18 +33,19 @@ LIBS        = $(SYSTEM_LIBS) $(BLAS_LIBS) -lm
 # Who may include whom: each group of sources is compiled with these folders of staged headers only.
 INC := $(BUILD)/include
 STAGED := $(INC)/public/cnnscope.h $(INC)/public/cnnscope_types.h $(INC)/public/cnnscope_support.h \
-          $(INC)/public/cnnscope_plan.h $(INC)/public/cnnscope_training.h \
+          $(INC)/public/cnnscope_plan.h $(INC)/public/cnnscope_training.h $(INC)/public/cnnscope_nodes.h \
           $(INC)/base/base.h $(INC)/layers/layer.h $(INC)/kernels/kernel.h \
-          $(INC)/cam/cnnscope_cam.h $(INC)/cam/cnnscope_measures.h \
-          $(INC)/cam/cnnscope_diagnose.h $(INC)/convert/cnnscope_convert.h
+          $(INC)/cam/cnnscope_cam.h $(INC)/cam/cnnscope_measures.h $(INC)/cam/cnnscope_diagnose.h \
+          $(INC)/convert/cnnscope_convert.h $(INC)/audit/cnnscope_audit.h
 I_kernels       := -I$(INC)/kernels
 I_layers        := -I$(INC)/base -I$(INC)/public -I$(INC)/kernels
 I_engine        := -I$(INC)/layers -I$(INC)/public
 I_cam           := -I$(INC)/public
 I_weights_tools := -I$(INC)/public
-I_cli           := -I$(INC)/cam -I$(INC)/convert -I$(INC)/public -I$(INC)/generated
+I_audit         := -I$(INC)/cam -I$(INC)/public
+I_cli           := -I$(INC)/audit -I$(INC)/cam -I$(INC)/convert -I$(INC)/public -I$(INC)/generated
 I_examples      := -I$(INC)/public
-I_tests         := -Icli -Icam -Iweights_tools -Iengine -Ilayers -Ilayers/kernels -Itests
+I_tests         := -Icli -Iaudit -Icam -Iweights_tools -Iengine -Ilayers -Ilayers/kernels -Itests
 
 # --------------------------------------------------------------------------------------------
 # Sources. Layers and portable kernels are compiled for float and for double from one file; kernels
@@ -55,6 +56,7 @@ SRC_kernels       := $(wildcard layers/kernels/*_portable.c)
 SRC_avx512        := $(wildcard layers/kernels/*_avx512.c)
 SRC_cam           := $(wildcard cam/*.c)
 SRC_weights_tools := $(wildcard weights_tools/*.c)
+SRC_audit         := $(wildcard audit/*.c)
 SRC_cli           := $(filter-out cli/main.c,$(wildcard cli/*.c))
 SRC_tests         := $(wildcard tests/*.c)
 SRC_examples      := $(wildcard examples/*.c)
@@ -64,7 +66,7 @@ OBJ_kernels := $(foreach v,_f32 _f64 _nofma_f32 _nofma_f64,$(call obj,$(SRC_kern
                $(foreach v,_f32 _f64,$(call obj,$(SRC_avx512),$(v)))
 OBJ_layers  := $(call obj,$(SRC_layers),_f32) $(call obj,$(SRC_layers),_f64) $(call obj,layers/registry.c,)
 OBJ_core    := $(call obj,$(SRC_engine),) $(OBJ_layers) $(OBJ_kernels)
-OBJ_lib     := $(OBJ_core) $(call obj,$(SRC_cam) $(SRC_weights_tools),) $(BUILD)/obj/cam/report_assets.o
+OBJ_lib     := $(OBJ_core) $(call obj,$(SRC_cam) $(SRC_weights_tools) $(SRC_audit),) $(BUILD)/obj/cam/report_assets.o
 OBJ_cli     := $(call obj,$(SRC_cli),) $(BUILD)/obj/cli/embedded_files.o
 OBJ_tests   := $(call obj,$(SRC_tests),)
 OBJ_examples := $(call obj,$(SRC_examples),)
@@ -98,6 +100,8 @@ $(INC)/cam/%.h: cam/%.h
 	@mkdir -p $(@D); ln -sf $(abspath $<) $@
 $(INC)/convert/%.h: weights_tools/%.h
 	@mkdir -p $(@D); ln -sf $(abspath $<) $@
+$(INC)/audit/%.h: audit/%.h
+	@mkdir -p $(@D); ln -sf $(abspath $<) $@
 
 define compile
 	@mkdir -p $(@D)
@@ -129,6 +133,8 @@ $(BUILD)/obj/cam/%.o: cam/%.c | $(STAGED)
 	$(call compile,$(I_cam))
 $(BUILD)/obj/weights_tools/%.o: weights_tools/%.c | $(STAGED)
 	$(call compile,$(I_weights_tools))
+$(BUILD)/obj/audit/%.o: audit/%.c | $(STAGED)
+	$(call compile,$(I_audit))
 $(BUILD)/obj/cli/%.o: cli/%.c | $(STAGED)
 	$(call compile,$(I_cli))
 # report.html carries its styles and its script with it.
@@ -154,7 +160,7 @@ $(PROGRAM): $(call obj,cli/main.c,) $(OBJ_cli) $(LIB)
 
 $(TESTS): $(OBJ_tests) $(OBJ_cli) $(LIB)
 	$(if $(Q),@echo "  LD $@")
-	$(Q)$(CC) $^ -o $@ $(LDFLAGS_ALL) $(LIBS) $(CHECK_LIBS)
+	$(Q)$(CC) $^ -o $@ $(LDFLAGS_ALL) -Wl,--wrap=layer_find $(LIBS) $(CHECK_LIBS)
 
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@mkdir -p $(@D)
@@ -194,7 +200,7 @@ lint: $(LIB) ## our rules, formatting, cppcheck, clang-tidy (make deps-lint inst
 	$(Q)tools/lint.sh $(LIB)
 
 format: ## rewrites the sources as .clang-format has them
-	$(Q)clang-format -i $(wildcard $(foreach d,engine layers layers/kernels cam weights_tools cli tests examples bench,\
+	$(Q)clang-format -i $(wildcard $(foreach d,engine layers layers/kernels cam weights_tools audit cli tests examples bench,\
 	  $(d)/*.c $(d)/*.h))
 
 # --------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@
 extern const cli_command cli_command_convert, cli_command_init, cli_command_info,
     cli_command_verify, cli_command_predict, cli_command_explain, cli_command_dump,
     cli_command_diff, cli_command_trace, cli_command_compare, cli_command_diagnose,
-    cli_command_demo, cli_command_selftest;
+    cli_command_audit, cli_command_demo, cli_command_selftest;
 
 #define CLI_EXIT_NO 1 /* the answer is no */
 

@@ -9,10 +9,10 @@
 #include <string.h>
 
 static const cli_command *const commands[] = {
-    &cli_command_convert,  &cli_command_init,    &cli_command_info,    &cli_command_verify,
-    &cli_command_predict,  &cli_command_explain, &cli_command_compare, &cli_command_diagnose,
-    &cli_command_dump,     &cli_command_diff,    &cli_command_trace,   &cli_command_demo,
-    &cli_command_selftest,
+    &cli_command_convert, &cli_command_init,     &cli_command_info,    &cli_command_verify,
+    &cli_command_predict, &cli_command_explain,  &cli_command_compare, &cli_command_diagnose,
+    &cli_command_dump,    &cli_command_diff,     &cli_command_trace,   &cli_command_audit,
+    &cli_command_demo,    &cli_command_selftest,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -15,10 +15,14 @@ static void draw_bar(const progress *p, int64_t done, int64_t total) {
     static const char full[] = "##############################",
                       none[] = "..............................";
     int width = p->label ? 20 : 30;
-    int filled = (int)((long long)width * done / total);
-    fprintf(stderr, "\r%.24s%s[%.*s%.*s] %lld of %lld", p->label ? p->label : "",
-            p->label ? " " : "", filled, full, width - filled, none, (long long)done,
-            (long long)total);
+    double share = (double)done / (double)total;
+    int filled = (int)(width * share);
+    fprintf(stderr, "\r%.24s%s[%.*s%.*s]", p->label ? p->label : "", p->label ? " " : "", filled,
+            full, width - filled, none);
+    if (p->percent)
+        fprintf(stderr, " %d %%", (int)(100 * share));
+    else
+        fprintf(stderr, " %lld of %lld", (long long)done, (long long)total);
 }
 
 void progress_step(const progress *p, int done) {

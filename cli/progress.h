@@ -9,6 +9,7 @@ typedef struct progress {
     bool shown;
     int total;
     const char *label;   /* may be set after a begin: shown before the bar, cut at 24 characters */
+    bool percent;        /* likewise: the pieces mean nothing to a reader */
     double begun, drawn; /* clock of progress_begin_work and of its last drawing; 0: not drawn */
 } progress;
 

@@ -23,8 +23,9 @@
 #ifndef CNNSCOPE_H
 #define CNNSCOPE_H
 
-#include "cnnscope_support.h"
+#include "cnnscope_nodes.h"
 #include "cnnscope_plan.h"
+#include "cnnscope_support.h"
 #include "cnnscope_training.h"
 #include "cnnscope_types.h"
 
@@ -321,33 +322,6 @@ cs_status cs_run_tangent(cs_run *run, const cs_direction *direction, cs_error *e
 /* The tangent of a kept node: a view, valid until the next cs_run_tangent, telling call, or the
  * run's end. Errors: CS_ERROR_ARGUMENT (not kept), CS_ERROR_STATE. */
 cs_status cs_run_tangent_of(cs_run *run, const char *name, cs_tensor *tangent, cs_error *err);
-
-/* ------------------------------------------------------------------ single nodes --------- */
-
-/* Telling: nodes will be run one by one by the three calls below. Un-prepares the run. */
-void cs_run_keep_single_nodes(cs_run *run);
-
-/* One node alone, on values that the caller owns: what the run itself would compute, with its
- * parameters, kernels and threads, for the batch of its last forward. Nodes are indices of the
- * model, not 0. All tensors are of the run's type and of the node's shapes; inputs and outputs are
- * as many as the node has inputs. The run's own values stay as they are; NaN or infinity sets its
- * status. Errors: CS_ERROR_STATE (not told, or no forward yet), CS_ERROR_ARGUMENT (shapes).
- *
- * Forward: gates and winners are the inputs' own, or those imposed. */
-cs_status cs_run_node_forward(cs_run *run, int node, const cs_tensor *const inputs[2],
-                              cs_tensor *output, cs_error *err);
-
-/* Backward with the gates and winners of the run's last forward, or those imposed: the gradient of
- * each input that is not NULL, stored, or with `add` added to what is there. `output` is the node's
- * output, which only softmax reads (else NULL). */
-cs_status cs_run_node_backward(cs_run *run, int node, const cs_tensor *output,
-                               const cs_tensor *doutput, cs_tensor *const dinputs[2], bool add,
-                               cs_error *err);
-
-/* The tangent of the output for tangents of the inputs, with the same gates and winners. */
-cs_status cs_run_node_tangent(cs_run *run, int node, const cs_tensor *output,
-                              const cs_tensor *const tangents[2], cs_tensor *tangent,
-                              cs_error *err);
 
 /* ------------------------------------------------------------------ gates ---------------- */
 

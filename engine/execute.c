@@ -34,7 +34,7 @@ static unsigned execute(execute_job *job) {
 
 /* ------------------------------------------------------------------ forward -------------- */
 
-static void note_bad(cs_run *run, int node) {
+void run_note_bad(cs_run *run, int node) {
     if (run->bad_node < 0 || node < run->bad_node)
         run->bad_node = node;
 }
@@ -43,7 +43,7 @@ unsigned run_layer(cs_run *run, int node, layer_function function, const layer_c
     execute_job job = {run, function, *call};
     const unsigned flags = execute(&job);
     if (flags != 0)
-        note_bad(run, node);
+        run_note_bad(run, node);
     return flags;
 }
 
@@ -93,11 +93,11 @@ static void run_step(cs_run *run, const plan_step *step) {
     job.function = imposed ? kind->forward_imposed : kind->forward;
     const unsigned flags = execute(&job);
     if (flags & LAYER_OWN)
-        note_bad(run, step->first);
+        run_note_bad(run, step->first);
     if (flags & LAYER_SCALE)
-        note_bad(run, step->norm);
+        run_note_bad(run, step->norm);
     if (flags & LAYER_ADD)
-        note_bad(run, step->add);
+        run_note_bad(run, step->add);
 }
 
 /* Copies values of either type into memory of the run's type. */
@@ -172,7 +172,7 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
     void *stored = run_at(run, run->plan.value[0]);
     run_widen(run, input, stored);
     if (execute_store(run, 0, stored, stored))
-        note_bad(run, 0);
+        run_note_bad(run, 0);
     const cs_status status = run_steps(run, err);
     if (status != CS_OK)
         run->batch = 0; /* a hook ended the pass: there is nothing to look at */
@@ -181,9 +181,9 @@ cs_status cs_run_forward(cs_run *run, const cs_tensor *input, cs_error *err) {
 
 /* ------------------------------------------------------------------ backward ------------- */
 
-/* The gradients of a node's parameters, in turns of as many images as the layer says. */
-static unsigned run_backward_params(const execute_job *given, const layer *kind) {
-    execute_job job = *given;
+unsigned run_backward_params(cs_run *run, int node, const layer_call *given) {
+    const layer *kind = run_kind(run, node);
+    execute_job job = {run, kind->backward_params, *given};
     layer_call *call = &job.call;
     const int64_t turn = kind->params_images
                              ? kind->params_images(call->attributes, call->in, call->out)
@@ -226,7 +226,7 @@ static void run_backward_operation(cs_run *run, plan_backward *op) {
         call->dparameter[i] = run_at(run, run->plan.parameter[info->parameter[i]]);
     const double begin = cs_seconds();
     if (op->params || kind->statistics)
-        flags |= run_backward_params(&job, kind);
+        flags |= run_backward_params(run, op->node, call);
     const double middle = cs_seconds();
     if (op->wanted[0] || op->wanted[1])
         flags |= execute(&job);

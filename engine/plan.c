@@ -257,7 +257,7 @@ static size_t most_shared(const planner *p) {
     for (int i = 1; i < p->model->node_count; i++) {
         const layer *kind = planner_layer(p, i);
         const cs_node_info *info = &p->model->nodes[i];
-        if (!kind->shared_size || !planner_wants(p, i, 0))
+        if (!kind->shared_size || !(planner_wants(p, i, 0) || p->request->single_nodes))
             continue;
         const size_t size = kind->shared_size(&info->attributes, p->request->shapes[info->input[0]],
                                               p->request->shapes[i], p->request->batch);

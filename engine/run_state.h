@@ -104,6 +104,13 @@ static inline const layer *run_kind(const cs_run *run, int node) {
  * `node` as the first bad one if there are any. */
 unsigned run_layer(cs_run *run, int node, layer_function function, const layer_call *call);
 
+/* A node met NaN or infinity. */
+void run_note_bad(cs_run *run, int node);
+
+/* The gradients of a node's parameters (call->dparameter), in turns of as many images as the layer
+ * says; returns the stages that met NaN or infinity. */
+unsigned run_backward_params(cs_run *run, int node, const layer_call *call);
+
 /* A call for a node, without values. */
 layer_call run_call(const cs_run *run, int node, layer_pass pass);
 
@@ -114,6 +121,11 @@ void run_widen(const cs_run *run, const cs_tensor *from, void *to);
  * float32 or the run's type. */
 cs_status run_check_shape(const cs_run *run, int node, const cs_tensor *t, int64_t batch,
                           const char *what, cs_error *err);
+
+/* Errors: CS_ERROR_ARGUMENT unless `t` (a tangent, a gradient) is of the run's type and shaped as
+ * cs_run_parameter_gradient's of parameter i of a node. */
+cs_status run_check_parameter(const cs_run *run, const cs_node_info *node, int i,
+                              const cs_tensor *t, const char *what, cs_error *err);
 
 /* Watches what the tangents need, before the plan is made; then their memory; and its end. */
 void tangents_watch(cs_run *run);

@@ -95,3 +95,55 @@ cs_status cs_run_node_tangent(cs_run *run, int node, const cs_tensor *output,
     run_layer(run, node, kind->tangent, &call);
     return CS_OK;
 }
+
+/* Parameters of a node that are not NULL. */
+static cs_status check_parameters(const cs_run *run, int node, const cs_tensor *const t[2],
+                                  const char *what, cs_error *err) {
+    const cs_node_info *info = &run->model->nodes[node];
+    for (int i = 0; i < 2; i++) {
+        if (!t[i])
+            continue;
+        if (i >= info->parameters)
+            return cs_error_set(err, CS_ERROR_ARGUMENT, info->name, -1,
+                                "\"%s\" has %d parameters, and a %s of number %d was given",
+                                info->name, info->parameters, what, i);
+        CS_TRY(run_check_parameter(run, info, i, t[i], what, err));
+    }
+    return CS_OK;
+}
+
+cs_status cs_run_node_parameter_gradient(cs_run *run, int node, const cs_tensor *input,
+                                         const cs_tensor *doutput, cs_tensor *const dparameters[2],
+                                         cs_error *err) {
+    CS_TRY(check_run(run, node, err));
+    CS_TRY(check_tensor(run, run->model->nodes[node].input[0], input, "input", err));
+    CS_TRY(check_tensor(run, node, doutput, "gradient of the output", err));
+    const cs_tensor *const given[2] = {dparameters[0], dparameters[1]};
+    CS_TRY(check_parameters(run, node, given, "gradient", err));
+    layer_call call = run_call(run, node, PASS_BACKWARD);
+    call.input[0] = input->data;
+    call.doutput = doutput->data;
+    for (int i = 0; i < 2; i++)
+        call.dparameter[i] = given[i] ? given[i]->data : NULL;
+    if ((given[0] || given[1]) && run_backward_params(run, node, &call) != 0)
+        run_note_bad(run, node);
+    return CS_OK;
+}
+
+cs_status cs_run_node_parameter_tangent(cs_run *run, int node, const cs_tensor *input,
+                                        const cs_tensor *const parameters[2], cs_tensor *tangent,
+                                        cs_error *err) {
+    CS_TRY(check_run(run, node, err));
+    CS_TRY(check_tensor(run, run->model->nodes[node].input[0], input, "input", err));
+    CS_TRY(check_tensor(run, node, tangent, "tangent of the output", err));
+    CS_TRY(check_parameters(run, node, parameters, "tangent", err));
+    layer_call call = run_call(run, node, PASS_FORWARD);
+    call.input[0] = input->data;
+    call.output = tangent->data;
+    call.tangent = true;
+    for (int i = 0; i < 2; i++)
+        call.parameter_tangent[i] = parameters[i] ? parameters[i]->data : NULL;
+    if (parameters[0] || parameters[1])
+        run_layer(run, node, run_kind(run, node)->tangent_parameters, &call);
+    return CS_OK;
+}

@@ -119,22 +119,21 @@ static void *tangent_at(const cs_run *run, int node) {
     return run->tangents->arena + run->tangents->offset[node];
 }
 
-/* The shape of a parameter's tangent, as cs_run_parameter_gradient's. */
-static cs_status check_parameter(const cs_run *run, const cs_node_info *node, int i,
-                                 const cs_tensor *t, cs_error *err) {
+cs_status run_check_parameter(const cs_run *run, const cs_node_info *node, int i,
+                              const cs_tensor *t, const char *what, cs_error *err) {
     const cs_tensor_info *info = &run->model->tensors[node->parameter[i]];
     int64_t want[4] = {1, 1, 1, 1};
     for (int k = 0; k < info->dims; k++)
         want[info->dims == 1 ? 1 : k] = info->shape[k];
     if (i >= 2)
         return cs_error_set(err, CS_ERROR_ARGUMENT, info->name, -1,
-                            "%s is a running statistic and has no tangent", info->name);
+                            "%s is a running statistic and has no %s", info->name, what);
     if (t->dtype != run->dtype || t->n != want[0] || t->c != want[1] || t->h != want[2] ||
         t->w != want[3])
         return cs_error_set(err, CS_ERROR_ARGUMENT, info->name, -1,
-                            "the tangent of %s has shape [%lld, %lld, %lld, %lld] in %s; [%lld, "
+                            "the %s of %s has shape [%lld, %lld, %lld, %lld] in %s; [%lld, "
                             "%lld, %lld, %lld] in %s was expected",
-                            info->name, (long long)t->n, (long long)t->c, (long long)t->h,
+                            what, info->name, (long long)t->n, (long long)t->c, (long long)t->h,
                             (long long)t->w, cs_dtype_name(t->dtype), (long long)want[0],
                             (long long)want[1], (long long)want[2], (long long)want[3],
                             cs_dtype_name(run->dtype));
@@ -151,7 +150,7 @@ static cs_status check_direction(const cs_run *run, const cs_direction *directio
             CS_CHECK(!t->data || run->parameter_tangents, CS_ERROR_STATE,
                      "call cs_run_keep_parameter_tangents before a direction has any");
             if (t->data)
-                CS_TRY(check_parameter(run, node, k, t, err));
+                CS_TRY(run_check_parameter(run, node, k, t, "tangent", err));
         }
     }
     return CS_OK;

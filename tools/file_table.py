@@ -7,7 +7,9 @@ import re
 
 GROUPS = [("engine", "the engine"), ("layers", "formula, forward, gradients"),
           ("layers/kernels", "nothing but arithmetic"), ("cam", "images, Grad-CAM, figures"),
-          ("weights_tools", "checkpoints in, models out"), ("cli", "the command line"), ("tests", "the tests"),
+          ("weights_tools", "checkpoints in, models out"),
+          ("audit", "why float32 and float64 gradients differ, on the public headers"),
+          ("cli", "the command line"), ("tests", "the tests"),
           ("tests/fuzz", "fuzz targets (their inputs are in corpus/)"),
           ("bench", "benchmarks beside the peers (RESULTS.md has the figures)"),
           ("examples", "small programs against the public headers")]

@@ -14,11 +14,11 @@ report() { # title, findings (empty: none)
     fi
 }
 
-folders="engine layers cam weights_tools cli tests examples bench"
+folders="engine layers cam weights_tools audit cli tests examples bench"
 # shellcheck disable=SC2086
 mapfile -t sources < <(find $folders -name '*.[ch]' 2>/dev/null | sort)
 mapfile -t code < <(printf '%s\n' "${sources[@]}" | grep '\.c$')
-mapfile -t lib < <(printf '%s\n' "${sources[@]}" | grep -E '^(engine|layers|cam|weights_tools)/')
+mapfile -t lib < <(printf '%s\n' "${sources[@]}" | grep -E '^(engine|layers|cam|weights_tools|audit)/')
 
 # Rules 1 and 2: widths, lengths, characters.
 report "lines of more than 100 columns" \
@@ -34,7 +34,7 @@ report "functions of more than 60 lines (kernels: 120)" "$(awk '
 
 # Rule 3: names.
 report "file names that occur twice" "$(printf '%s\n' "${sources[@]}" | sed 's|.*/||' | sort | uniq -d)"
-public="engine/cnnscope.h engine/cnnscope_types.h engine/cnnscope_support.h engine/cnnscope_plan.h engine/cnnscope_training.h cam/cnnscope_cam.h cam/cnnscope_measures.h cam/cnnscope_diagnose.h weights_tools/cnnscope_convert.h"
+public="engine/cnnscope.h engine/cnnscope_types.h engine/cnnscope_support.h engine/cnnscope_plan.h engine/cnnscope_training.h engine/cnnscope_nodes.h audit/cnnscope_audit.h cam/cnnscope_cam.h cam/cnnscope_measures.h cam/cnnscope_diagnose.h weights_tools/cnnscope_convert.h"
 # shellcheck disable=SC2086
 report "public functions and types without the prefix cs_" \
     "$(grep -nE '^[a-z][A-Za-z0-9_ ]*[ *]([a-z_0-9]+)\(' $public | grep -vE '[ *]cs_[a-z0-9_]+\(' | grep -vE ':(static inline|typedef)')"
@@ -70,7 +70,7 @@ report "files that ARCHITECTURE.md does not name" "$(for f in "${sources[@]}"; d
 report "suites that tests/suites.h does not list" "$(grep -ohE '^Suite \*suite_[a-z0-9_]+\(void\) \{' tests/*.c |
     sed -E 's/.*suite_([a-z0-9_]+)\(.*/\1/' | while read -r s; do grep -q "^SUITE($s)\$" tests/suites.h || echo "$s"; done)"
 
-includes="-Iengine -Ilayers -Ilayers/kernels -Icam -Iweights_tools -Icli -Itests -I$(dirname "$library")/include/generated"
+includes="-Iengine -Ilayers -Ilayers/kernels -Icam -Iweights_tools -Iaudit -Icli -Itests -I$(dirname "$library")/include/generated"
 # shellcheck disable=SC2317 # called through xargs
 tidy_one() { # one source file: clang-tidy's findings
     local flags="-std=c11 -D_GNU_SOURCE $includes -include tools/analyzer_hints.h"
@@ -90,7 +90,7 @@ if [ "$2" != rules ]; then
     # shellcheck disable=SC2086
     report "cppcheck" "$(cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
         --suppress=missingIncludeSystem --suppress=uninitvar:layers/* --suppress=comparePointers:cli/* -D_GNU_SOURCE -D__BYTE_ORDER__=1 -D__ORDER_LITTLE_ENDIAN__=1 -DREAL=float -DREAL_IS_FLOAT=1 -D__x86_64__ \
-        $includes engine layers cam weights_tools cli 2>&1)"
+        $includes engine layers cam weights_tools audit cli 2>&1)"
     export -f tidy_one
     export includes
     report "clang-tidy" "$(printf '%s\n' "${code[@]}" | grep -v '^tests/' | xargs -P 2 -I{} bash -c 'tidy_one {}' | sort -u)"

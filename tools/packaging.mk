@@ -57,7 +57,7 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	$(Q)install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/cnnscope
 	$(Q)install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libcnnscope.a
 	$(Q)install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/cnnscope engine/cnnscope.h engine/cnnscope_types.h \
-	  engine/cnnscope_support.h engine/cnnscope_plan.h engine/cnnscope_training.h cam/cnnscope_cam.h cam/cnnscope_measures.h cam/cnnscope_diagnose.h weights_tools/cnnscope_convert.h
+	  engine/cnnscope_support.h engine/cnnscope_plan.h engine/cnnscope_training.h engine/cnnscope_nodes.h audit/cnnscope_audit.h cam/cnnscope_cam.h cam/cnnscope_measures.h cam/cnnscope_diagnose.h weights_tools/cnnscope_convert.h
 	$(Q)install -D -m 644 docs/cnnscope.1 $(DESTDIR)$(PREFIX)/share/man/man1/cnnscope.1
 	$(Q)install -D -m 644 tools/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/cnnscope
 	$(Q)mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
