@@ -1,4 +1,4 @@
-/* audit_json.c - audit.json (docs/formats.md 2.3), and the arrays beside it. */
+/* audit_json.c - audit.json (docs/formats.md 2.5), and the arrays beside it. */
 #include "audit_report.h"
 #include "manifest_parts.h"
 

@@ -1,4 +1,4 @@
-/* audit_report.h - an audit as a table for a terminal, and as JSON (docs/formats.md 2.3). */
+/* audit_report.h - an audit as a table for a terminal, and as JSON (docs/formats.md 2.5). */
 #ifndef CLI_AUDIT_REPORT_H
 #define CLI_AUDIT_REPORT_H
 

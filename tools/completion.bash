@@ -26,7 +26,7 @@ _cnnscope() {
     --target) words="logit prob neg-logit margin:" ;;
     --class | -c) [[ $command == explain || $command == diagnose ]] && words="argmax all topk:" || words="argmax" ;;
     --arch) words="resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d wide_resnet50_2 resnet20_cifar" ;;
-    --output | -o | --font | --masks | --gates)
+    --output | -o | --font | --masks | --gates | --against)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
