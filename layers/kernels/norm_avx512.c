@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) void sum_chains(size_t rows, size_t
         if (kind != SUM_PLAIN)
             middle[j] = _mm512_maskz_loadu_pd(some[j], mean + c);
     }
-    for (size_t r = 0; r < rows; r++, x += stride, dy += stride)
+    for (size_t r = 0; r < rows; r++, x += stride, dy += stride) {
 #pragma GCC unroll 8
         for (int j = 0; j < CHAINS; j++) {
             const wide v = load_wide(some[j], x + j * DOUBLES);
@@ -65,6 +65,7 @@ static inline __attribute__((always_inline)) void sum_chains(size_t rows, size_t
             sum[j] = _mm512_fmadd_pd(kind == SUM_SQUARES ? d : load_wide(some[j], dy + j * DOUBLES),
                                      d, sum[j]);
         }
+    }
 #pragma GCC unroll 8
     for (int j = 0; j < CHAINS; j++)
         _mm512_mask_storeu_pd(acc + j * DOUBLES, some[j], sum[j]);
@@ -103,7 +104,7 @@ static inline void gradient_chains(const NAME(gradient_rows) *work, size_t first
             sum[i][j] = _mm512_maskz_loadu_pd(some[j], work->acc[i] + c);
     }
     const REAL *dy = work->dy + first, *x = work->x + first;
-    for (size_t r = 0; r < work->rows; r++, dy += work->stride, x += work->stride)
+    for (size_t r = 0; r < work->rows; r++, dy += work->stride, x += work->stride) {
 #pragma GCC unroll 4
         for (int j = 0; j < BOTH; j++) {
             const wide g = load_wide(some[j], dy + j * DOUBLES);
@@ -113,6 +114,7 @@ static inline void gradient_chains(const NAME(gradient_rows) *work, size_t first
             sum[2][j] = _mm512_add_pd(sum[2][j], g);
             sum[3][j] = _mm512_fmadd_pd(g, d, sum[3][j]);
         }
+    }
 #pragma GCC unroll 4
     for (int j = 0; j < BOTH; j++)
 #pragma GCC unroll 4
