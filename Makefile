@@ -141,7 +141,7 @@ $(BUILD)/obj/cli/%.o: cli/%.c | $(STAGED)
 $(BUILD)/obj/cam/report_assets.o: cam/report_assets.S cam/report.css cam/report.js
 	$(call compile,)
 # selftest carries the example network and the published hashes with it.
-$(BUILD)/obj/cli/embedded_files.o: cli/embedded_files.S examples/small_resnet.json examples/small_resnet.bin
+$(BUILD)/obj/cli/embedded_files.o: cli/embedded_files.S $(foreach n,small_resnet tag_reader fair_reader,examples/$(n).json examples/$(n).bin)
 	$(call compile,)
 $(BUILD)/obj/cli/selftest.o: $(INC)/generated/published_hashes.h
 $(INC)/generated/published_hashes.h: docs/arithmetic.md
@@ -224,7 +224,7 @@ deps: ## installs what building and testing needs (Debian 12; root or sudo)
 deps-lint: ## installs what make lint needs
 	$(call install_packages,$(PACKAGES_LINT))
 
-demo: all ## explains a picture that the program draws itself, into build/demo
+demo: all ## finds a hospital's tag that a network learned to read, on drawn radiographs: build/demo
 	$(Q)rm -rf $(BUILD)/demo
 	$(Q)$(PROGRAM) demo $(BUILD)/demo
 
@@ -234,6 +234,7 @@ clean: ## removes what was built
 include tools/packaging.mk
 include bench/bench.mk
 include tests/faults.mk
+include tests/controls/controls.mk
 include tests/fuzz/fuzz.mk
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

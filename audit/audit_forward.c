@@ -7,8 +7,8 @@
  *   conv2d      a chain of m = R S C/g fused multiply-adds from the bias: each term meets at most m
  *               factors (1 + d), |d| <= u, so |error| <= gamma_m S, S = |b| + sum |x| |w|
  *               (Higham, section 3.1); m + 1 for sums in any order with products rounded
- *   linear      the direct engine: both types make the same chain in double, float32 rounds it once:
- *               u |y64|. Another engine: as conv2d
+ *   linear      the direct engine: both types make the same chain in double, float32 rounds it
+ *               once: u |y64|. Another engine: as conv2d
  *   batch_norm  y32 = (x s (1+d1) + (beta - mean s (1+d1)) (1+d2)) (1+d3): every product meets at
  *               most 3 factors: gamma_3 (|x s| + |mean s| + |beta|)
  *   add, average pools, softmax: one rounding of what float64 computes: u |y64|

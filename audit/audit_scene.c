@@ -147,7 +147,7 @@ cs_status audit_values_open(audit_values *values, const audit_scene *scene, cs_e
 }
 
 void audit_values_drop(audit_values *values, int node) {
-    if (values->of[node].data)
+    if (values->of[node].data && values->spare)
         values->spare[values->spares++] = values->of[node].data;
     values->of[node].data = NULL;
 }
@@ -155,7 +155,7 @@ void audit_values_drop(audit_values *values, int node) {
 void audit_values_close(audit_values *values) {
     for (int i = 0; values->of && values->spare && i < values->scene->nodes; i++)
         audit_values_drop(values, i);
-    for (int i = 0; i < values->spares; i++)
+    for (int i = 0; values->spare && i < values->spares; i++)
         free(values->spare[i]);
     free(values->of);
     free(values->spare);

@@ -62,8 +62,9 @@ void cs_map_hottest(const cs_tensor *map, const cs_map_regions *regions, double 
             if ((pass || !roi || roi[i] < 0.5) &&
                 (best == count || cs_tensor_value(map, i) > cs_tensor_value(map, best)))
                 best = i;
-    *x = ((double)(best % (size_t)map->w) + 0.5) / (double)map->w;
-    *y = ((double)(best / (size_t)map->w) + 0.5) / (double)map->h;
+    const size_t row = best / (size_t)map->w, column = best % (size_t)map->w;
+    *x = ((double)column + 0.5) / (double)map->w;
+    *y = ((double)row + 0.5) / (double)map->h;
 }
 
 void cs_image_mirror(const cs_tensor *image, cs_tensor *out) {

@@ -5,24 +5,24 @@
 
 /* Statistics in the row, then those shown when it is opened. */
 static const struct {
-    cs_statistic statistic;
     const char *title;
+    cs_statistic statistic;
     bool more, roi;
 } columns[] = {
-    {CS_STAT_CORNER, "Corner, times even", false, false},
-    {CS_STAT_ENTROPY, "Entropy", false, false},
-    {CS_STAT_ENRICHMENT_ROI, "In region, times even", false, true},
-    {CS_STAT_LATERALITY_IMAGE, "Right minus left", false, false},
-    {CS_STAT_ENERGY_TOP_LEFT, "Heat upper left", true, false},
-    {CS_STAT_ENERGY_TOP_RIGHT, "Heat upper right", true, false},
-    {CS_STAT_ENERGY_BOTTOM_LEFT, "Heat lower left", true, false},
-    {CS_STAT_ENERGY_BOTTOM_RIGHT, "Heat lower right", true, false},
-    {CS_STAT_ENERGY_RING, "Heat at the border", true, false},
-    {CS_STAT_ENERGY_ROI, "Heat in the region", true, true},
-    {CS_STAT_ROI_RANK, "Hottest cells in the region", true, true},
-    {CS_STAT_GINI, "Gini", true, false},
-    {CS_STAT_EFFECTIVE_AREA, "Effective area", true, false},
-    {CS_STAT_POSITION, "Right minus left that stays when mirrored", true, false},
+    {"Corner, times even", CS_STAT_CORNER, false, false},
+    {"Entropy", CS_STAT_ENTROPY, false, false},
+    {"In region, times even", CS_STAT_ENRICHMENT_ROI, false, true},
+    {"Right minus left", CS_STAT_LATERALITY_IMAGE, false, false},
+    {"Heat upper left", CS_STAT_ENERGY_TOP_LEFT, true, false},
+    {"Heat upper right", CS_STAT_ENERGY_TOP_RIGHT, true, false},
+    {"Heat lower left", CS_STAT_ENERGY_BOTTOM_LEFT, true, false},
+    {"Heat lower right", CS_STAT_ENERGY_BOTTOM_RIGHT, true, false},
+    {"Heat at the border", CS_STAT_ENERGY_RING, true, false},
+    {"Heat in the region", CS_STAT_ENERGY_ROI, true, true},
+    {"Hottest cells in the region", CS_STAT_ROI_RANK, true, true},
+    {"Gini", CS_STAT_GINI, true, false},
+    {"Effective area", CS_STAT_EFFECTIVE_AREA, true, false},
+    {"Right minus left that stays when mirrored", CS_STAT_POSITION, true, false},
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
 

@@ -1,4 +1,5 @@
-/* diagnose_job.c - the images on several threads, their records in order; what begins and ends it. */
+/* diagnose_job.c - the images on several threads, their records in order; what begins and ends
+ * it. */
 #include "diagnose_job.h"
 #include "interrupt.h"
 

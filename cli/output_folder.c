@@ -250,7 +250,7 @@ bool output_folder_find_partial(const char *directory, const char *file, int num
     }
     if (folder)
         closedir(folder);
-    if (number < count)
+    if (found && number < count)
         memcpy(path, found[number].path, PATH_MAX);
     free(found);
     return number < count;

@@ -185,9 +185,9 @@ static bool strip_skips(const NAME(convolve) *work, const NAME(strip) *strip) {
 
 /* ------------------------------------------------------------------ all units ------------ */
 
-/* As few strips as may be, or a multiple of the parts: each part then has pixels of its own, of which
- * the layers before and behind give it the same ones, so that they are in its CPU's cache. Where
- * that leaves it few pixels for the weights that it must read, parts share pixels and divide
+/* As few strips as may be, or a multiple of the parts: each part then has pixels of its own, of
+ * which the layers before and behind give it the same ones, so that they are in its CPU's cache.
+ * Where that leaves it few pixels for the weights that it must read, parts share pixels and divide
  * channels. */
 static size_t count_strips(const NAME(convolve) *work, size_t pixels, size_t units_a_strip,
                            size_t parts) {

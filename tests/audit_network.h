@@ -1,4 +1,5 @@
-/* audit_network.h - a small network with every layer, and its input: what the tests of audits share.
+/* audit_network.h - a small network with every layer, and its input: what the tests of audits
+ * share.
  */
 #ifndef AUDIT_NETWORK_H
 #define AUDIT_NETWORK_H

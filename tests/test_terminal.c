@@ -113,6 +113,8 @@ static bool begin(int work, int amount) {
         snprintf(arguments, sizeof arguments, "%s %d %s -o %s/out", works[work], amount, picture,
                  folder);
     }
+    /* One thread of the plain kernels: the bar comes after half a second of work. */
+    strcat(arguments, " --threads 1 --isa portable --kernel dense");
     return start(arguments);
 }
 
@@ -134,6 +136,11 @@ START_TEST(test_bar_comes_and_goes) {
     if (!begin(_i, 130))
         return;
     ck_assert_int_eq(finish(), 0);
+    if (!strstr(screen.text, "[#")) { /* too fast a machine: more work */
+        ck_assert_int_eq(cli_shell("rm -r %s/out", folder), 0);
+        ck_assert(begin(_i, _i == SCORECAM ? 256 : 1300));
+        ck_assert_int_eq(finish(), 0);
+    }
     const char *bar = strstr(screen.text, "[#"), *blank = NULL, *result = NULL;
     ck_assert_msg(bar && strstr(bar, " of ") && strstr(bar, " left"), "no bar:\n%s", screen.text);
     if (_i == COMPARE)

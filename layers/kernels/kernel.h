@@ -112,8 +112,8 @@ typedef struct NAME(norm_rows) {
 } NAME(norm_rows);
 
 /* The sums over rows that the gradients of batch norm in training are made of, in double, going on
- * from what is in acc: with d = x - mean, acc[0] and acc[2]: dy, acc[1] and acc[3]: fma(dy, d, acc);
- * the first two are a batch's, the others an image's. */
+ * from what is in acc: with d = x - mean, acc[0] and acc[2]: dy, acc[1] and acc[3]: fma(dy, d,
+ * acc); the first two are a batch's, the others an image's. */
 typedef struct NAME(gradient_rows) {
     size_t rows, stride, channels; /* `stride` elements from one row to the next */
     const REAL *dy, *x;
@@ -155,8 +155,8 @@ typedef struct NAME(kernels) {
      * row. */
     void (*gate_rows)(size_t rows, size_t channels, const REAL *dy, const uint16_t *open, REAL *dx,
                       bool add);
-    /* Max pooling, one more element of a window: y = x and winner = index (where it is given) unless
-     * y >= x or y is NaN; count += (x == y); sum += (winner == index ? dy : +0). */
+    /* Max pooling, one more element of a window: y = x and winner = index (where it is given)
+     * unless y >= x or y is NaN; count += (x == y); sum += (winner == index ? dy : +0). */
     void (*pool_offer)(size_t channels, const REAL *x, int32_t index, REAL *y, int32_t *winner);
     void (*pool_equal)(size_t channels, const REAL *x, const REAL *y, int32_t *count);
     void (*pool_return)(size_t channels, const int32_t *winner, int32_t index, const REAL *dy,
