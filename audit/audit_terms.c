@@ -107,10 +107,11 @@ static cs_status differences(audit_scene *scene, const cs_tensor *x, cs_tensor *
     }
     cs_random random = {1};
     cs_random_fill_input(&random, u);
-    for (int i = 0; i < CS_AUDIT_STEPS; i++, step /= 10) {
+    for (int i = 0; i < CS_AUDIT_STEPS; i++) {
         cs_audit_live *live = &audit->live[i];
         live->step = step;
         CS_TRY(difference(scene, scene->live, x, u, step, moved, live, &live->error, err));
+        step /= 10;
     }
     return CS_OK;
 }

@@ -10,7 +10,9 @@ void report_heat_color(double v, uint8_t rgb[3]) {
     static const double ramp[6][3] = {{10, 8, 24},   {62, 18, 88},   {139, 34, 96},
                                       {212, 72, 66}, {247, 148, 52}, {254, 240, 178}};
     const double t = 5.0 * (v > 0.0 ? v < 1.0 ? v : 1.0 : 0.0);
-    const int i = t < 4.0 ? (int)t : 4;
+    int i = (int)t;
+    if (i > 4)
+        i = 4;
     for (int c = 0; c < 3; c++)
         rgb[c] = (uint8_t)(ramp[i][c] + (ramp[i + 1][c] - ramp[i][c]) * (t - i) + 0.5);
 }

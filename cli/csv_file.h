@@ -17,8 +17,8 @@ typedef struct csv_table {
 /* Reads PATH: fields between commas, quoted where they hold commas, line ends or (doubled) quotes;
  * lines end with LF or CR LF; a UTF-8 byte order mark and blank lines are passed over. Refused,
  * with the line: bytes that are not UTF-8, NUL, a quote inside a plain field or text behind a
- * closing one, a quoted field that does not end, a row with more or fewer fields than the header, a header
- * that names a column twice. Errors: CS_ERROR_IO, CS_ERROR_FORMAT, CS_ERROR_LIMIT (256 MiB),
+ * closing one, a quoted field that does not end, a row with more or fewer fields than the header, a
+ * header that names a column twice. Errors: CS_ERROR_IO, CS_ERROR_FORMAT, CS_ERROR_LIMIT (256 MiB),
  * CS_ERROR_MEMORY. Free with csv_free. */
 cs_status csv_read(const char *path, csv_table *table, cs_error *err);
 void csv_free(csv_table *table);

@@ -121,10 +121,12 @@ static double text_width(const char *text, double unit) {
 
 static void draw_text(radiograph_sheet *sheet, const char *text, double x, double y, double unit,
                       double radius, double brightness) {
-    for (; *text; text++, x += 6.0 * unit)
+    for (; *text; text++) {
         for (size_t i = 0; i < sizeof alphabet / sizeof alphabet[0]; i++)
             if (alphabet[i].letter == *text)
                 draw_letter(sheet, alphabet[i].strokes, x, y, unit, radius, brightness);
+        x += 6.0 * unit;
+    }
 }
 
 #define TAG_TEXT      "ST1"

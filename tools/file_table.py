@@ -11,6 +11,7 @@ GROUPS = [("engine", "the engine"), ("layers", "formula, forward, gradients"),
           ("audit", "why float32 and float64 gradients differ, on the public headers"),
           ("cli", "the command line"), ("tests", "the tests"),
           ("tests/fuzz", "fuzz targets (their inputs are in corpus/)"),
+          ("tests/controls", "networks with known shortcuts (README.md there)"),
           ("bench", "benchmarks beside the peers (RESULTS.md has the figures)"),
           ("examples", "small programs against the public headers")]
 
