@@ -48,7 +48,8 @@ cs_status parse_numbers(const char *text, double *values, int64_t most, int64_t 
 /* Reads "224" or "320x240" (width x height). Errors: CS_ERROR_ARGUMENT. */
 cs_status parse_size(const char *text, int64_t *width, int64_t *height, cs_error *err);
 
-/* Opens a model; a name without ".json" gets it where only that exists. */
+/* Opens the model of a manifest, NAME.json; says so where the file of weights or a checkpoint is
+ * given. Errors: as cs_model_open; CS_ERROR_ARGUMENT. */
 cs_status open_model(const cli_common *common, const char *path, cs_model **model, cs_error *err);
 
 /* Fills options from --threads, --engine, --dtype, --isa and --kernel. Errors:

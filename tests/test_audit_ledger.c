@@ -331,9 +331,10 @@ START_TEST(xrays_are_explained) {
     const char *checkpoint = test_data_path("best_model.pth");
     if (!test_long() || !checkpoint)
         return;
-    char model[2048], path[8192], out[4096];
-    snprintf(model, sizeof model, "%s", test_path(test_temp_dir(), "best_model"));
-    ck_assert_int_eq(cli_run("convert %s -o %s", checkpoint, model).code, 0);
+    char name[2048], model[2060], path[8192], out[4096];
+    snprintf(name, sizeof name, "%s", test_path(test_temp_dir(), "best_model"));
+    snprintf(model, sizeof model, "%s.json", name);
+    ck_assert_int_eq(cli_run("convert %s -o %s", checkpoint, name).code, 0);
     for (int k = 0; k < 2; k++) {
         const char *folder = test_data_path(classes[k]);
         struct dirent **names = NULL;
