@@ -336,10 +336,12 @@ START_TEST(xrays_are_explained) {
     snprintf(model, sizeof model, "%s.json", name);
     ck_assert_int_eq(cli_run("convert %s -o %s", checkpoint, name).code, 0);
     for (int k = 0; k < 2; k++) {
-        const char *folder = test_data_path(classes[k]);
+        const char *given = test_data_path(classes[k]);
         struct dirent **names = NULL;
-        if (!folder)
+        char folder[2048]; /* a test's paths are kept for a while only */
+        if (!given)
             return;
+        snprintf(folder, sizeof folder, "%s", given);
         const int count = scandir(folder, &names, NULL, alphasort);
         for (int i = 0, done = 0; i < count; i++) {
             if (names[i]->d_name[0] != '.' && done < 5) {
