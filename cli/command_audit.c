@@ -6,7 +6,6 @@
 #include "progress.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 typedef struct audit_settings {
     cli_common common;
@@ -55,6 +54,7 @@ typedef struct audit_job {
     cs_model *model;
     cs_input input;
     cs_audit *audit;
+    cs_run *run; /* tells the manifest which threads and instruction set there are */
     output_folder folder;
     progress bar;
     double load, compute;
@@ -81,7 +81,8 @@ static cs_status prepare(audit_job *job, cs_error *err) {
     return interrupt_check(err);
 }
 
-static void put_manifest(json_writer *w, const audit_job *job, const cs_run *run) {
+static void put_manifest(json_writer *w, const void *state) {
+    const audit_job *job = state;
     put_object(w, NULL);
     put_manifest_head(w, "audit", job->model_path, job->model);
     put_object(w, "options");
@@ -97,39 +98,21 @@ static void put_manifest(json_writer *w, const audit_job *job, const cs_run *run
     put_real(w, "load_seconds", job->load, CS_F64);
     put_real(w, "audit_seconds", job->compute, CS_F64);
     put_close(w);
-    put_manifest_machine(w, run);
+    put_manifest_machine(w, job->run);
     put_close(w);
 }
 
-/* One of the two documents, into the folder; to standard output too where `show`. */
-static cs_status write_document(const audit_job *job, const char *name, const cs_run *run,
-                                bool show, cs_error *err) {
-    char path[PATH_MAX], *text = NULL;
-    size_t size = 0;
-    CS_TRY(output_folder_path(&job->folder, path, err, "%s", name));
-    json_writer w = {.file = open_memstream(&text, &size), .pretty = true};
-    CS_CHECK(w.file, CS_ERROR_MEMORY, "out of memory");
-    if (run)
-        put_manifest(&w, job, run);
-    else
-        put_audit(&w, job->audit);
-    cs_status status = fclose(w.file) == 0
-                           ? cs_file_write(path, text, size, err)
-                           : cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "out of memory");
-    if (status == CS_OK && show)
-        fwrite(text, 1, size, stdout);
-    free(text);
-    return status;
+static void put_result(json_writer *w, const void *state) {
+    const audit_job *job = state;
+    put_audit(w, job->audit);
 }
 
-static cs_status write_all(const audit_job *job, cs_error *err) {
-    cs_run *run = NULL; /* says which threads and instruction set there are */
-    CS_TRY(write_document(job, "audit.json", NULL, job->settings->common.json, err));
-    CS_TRY(audit_write_arrays(job->audit, &job->folder, err));
-    CS_TRY(cs_run_create(job->model, &job->how.run, &run, err));
-    const cs_status status = write_document(job, "manifest.json", run, false, err);
-    cs_run_free(run);
-    return status;
+static cs_status write_all(audit_job *job, cs_error *err) {
+    const output_folder *folder = &job->folder;
+    CS_TRY(write_document(folder, "audit.json", put_result, job, job->settings->common.json, err));
+    CS_TRY(audit_write_arrays(job->audit, folder, err));
+    CS_TRY(cs_run_create(job->model, &job->how.run, &job->run, err));
+    return write_document(folder, "manifest.json", put_manifest, job, false, err);
 }
 
 static cs_status audit(audit_job *job, cs_error *err) {
@@ -179,6 +162,7 @@ static int audit_run(int argc, char **argv) {
                                        : CLI_EXIT_NO;
     output_folder_discard(&job.folder);
     cs_audit_free(job.audit);
+    cs_run_free(job.run);
     cs_input_free(&job.input);
     cs_model_free(job.model);
     return code;

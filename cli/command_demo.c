@@ -17,15 +17,13 @@ const cli_command cli_command_demo = {
     .summary = "find out a network that scores 100 % for a wrong reason",
     .usage = "DIR",
     .details =
-        "Draws images that look like chest radiographs into the new folder DIR: half of them with\n"
-        "a faint opacity in a lung. Those also carry a hospital's tag in a corner. One network, "
-        "which\n"
-        "learned on such images, is right on all of them. The demo asks it about the tag on a "
-        "healthy\n"
-        "image, explains that, and diagnoses the whole set; then its twin, which learned with the "
-        "tag\n"
-        "on half of all images, sick or healthy. Each command is printed as it runs. Nothing is\n"
-        "downloaded; the last line names the report to open.\n",
+        "Draws images that look like chest radiographs into the new folder DIR: half of them\n"
+        "with a faint opacity in a lung. Those also carry a hospital's tag in a corner. One\n"
+        "network, which learned on such images, is right on all of them. The demo diagnoses the\n"
+        "set, asks the network about the tag on a healthy image and explains that; then it\n"
+        "diagnoses the network's twin, which learned with the tag on half of all images, sick or\n"
+        "healthy. Each command is printed as it runs. Nothing is downloaded; the last line names\n"
+        "the report to open.\n",
     .examples = "  cnnscope demo demo\n",
     .options = NULL,
     .option_count = 0,

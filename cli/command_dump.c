@@ -6,7 +6,6 @@
 #include "manifest_parts.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 typedef struct dump_settings {
     cli_common common;
@@ -136,7 +135,8 @@ static cs_status compute(dump_job *job, cs_error *err) {
     return interrupt_check(err);
 }
 
-static void put_manifest(json_writer *w, const dump_job *job) {
+static void put_manifest(json_writer *w, const void *state) {
+    const dump_job *job = state;
     char target[32];
     put_object(w, NULL);
     put_manifest_head(w, "dump", job->model_path, job->model);
@@ -170,22 +170,6 @@ static void put_manifest(json_writer *w, const dump_job *job) {
     put_close(w);
 }
 
-static cs_status write_manifest(const dump_job *job, cs_error *err) {
-    char path[PATH_MAX], *text = NULL;
-    size_t size = 0;
-    CS_TRY(output_folder_path(&job->folder, path, err, "manifest.json"));
-    json_writer w = {.file = open_memstream(&text, &size), .pretty = true};
-    CS_CHECK(w.file, CS_ERROR_MEMORY, "out of memory");
-    put_manifest(&w, job);
-    cs_status status = fclose(w.file) == 0
-                           ? cs_file_write(path, text, size, err)
-                           : cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "out of memory");
-    if (status == CS_OK && job->settings->common.json)
-        fwrite(text, 1, size, stdout);
-    free(text);
-    return status;
-}
-
 static void print_text(const dump_job *job) {
     char label[CLASS_LABEL_SIZE], shown[VISIBLE_SIZE];
     printf("%s: ", visible(job->image, shown));
@@ -208,7 +192,8 @@ static cs_status dump(dump_job *job, cs_error *err) {
     double start = cs_seconds();
     CS_TRY(dump_nodes_write(&job->nodes, job->run, &job->folder, err));
     job->write = cs_seconds() - start;
-    CS_TRY(write_manifest(job, err));
+    CS_TRY(write_document(&job->folder, "manifest.json", put_manifest, job,
+                          job->settings->common.json, err));
     if (!job->settings->common.quiet && !job->settings->common.json)
         print_text(job);
     CS_TRY(flush_stdout(err));

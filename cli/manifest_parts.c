@@ -1,5 +1,7 @@
 #include "manifest_parts.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 static void put_numbers(json_writer *w, const char *key, const double *values, int64_t count) {
@@ -42,4 +44,22 @@ void put_manifest_machine(json_writer *w, const cs_run *run) {
     put_integer(w, "threads", cs_run_threads(run));
     put_text(w, "isa", cs_isa_name(cs_run_isa(run)));
     put_text(w, "date", date);
+}
+
+cs_status write_document(const output_folder *folder, const char *name,
+                         void (*put)(json_writer *w, const void *job), const void *job, bool show,
+                         cs_error *err) {
+    char path[PATH_MAX], *text = NULL;
+    size_t size = 0;
+    CS_TRY(output_folder_path(folder, path, err, "%s", name));
+    json_writer w = {.file = open_memstream(&text, &size), .pretty = true};
+    CS_CHECK(w.file, CS_ERROR_MEMORY, "out of memory");
+    put(&w, job);
+    cs_status status = fclose(w.file) == 0
+                           ? cs_file_write(path, text, size, err)
+                           : cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "out of memory");
+    if (status == CS_OK && show)
+        fwrite(text, 1, size, stdout);
+    free(text);
+    return status;
 }

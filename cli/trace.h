@@ -19,6 +19,10 @@ typedef struct trace_place {
     int64_t n, c, h, w;
 } trace_place;
 
+static inline double trace_value(const cs_tensor *t, trace_place p) {
+    return cs_tensor_at(t, p.n, p.c, p.h, p.w);
+}
+
 #define TRACE_NAME 96 /* bytes of "x[n,c,h,w]" */
 
 typedef struct trace_item {
@@ -64,9 +68,6 @@ typedef struct trace_scene {
  * outputs of those among them that are softmax. */
 double trace_forward(trace *t, const trace_scene *s, int node, trace_place at);
 double trace_gradient(trace *t, const trace_scene *s, int node, trace_place at);
-
-/* What operand `k` of `node` contributes to its input's gradient. */
-double trace_contribution(trace *t, const trace_scene *s, int node, int k, trace_place at);
 
 /* Whether the backward pass goes from the seed node to `node`. */
 bool trace_reaches(const trace_scene *s, int node);

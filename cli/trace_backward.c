@@ -8,16 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double value_at(const cs_tensor *t, trace_place p) {
-    return cs_tensor_at(t, p.n, p.c, p.h, p.w);
-}
-
 static const cs_tensor *input_of(const trace_scene *s, int node, int k) {
     return &s->values[cs_model_node(s->model, node)->input[k]];
 }
 
 static void show_dy(trace *t, const trace_scene *s, int node, trace_place at) {
-    trace_line(t, value_at(&s->gradients[node], at), s->dtype, "dy[%lld,%lld,%lld,%lld]",
+    trace_line(t, trace_value(&s->gradients[node], at), s->dtype, "dy[%lld,%lld,%lld,%lld]",
                (long long)at.n, (long long)at.c, (long long)at.h, (long long)at.w);
 }
 
@@ -57,7 +53,7 @@ static double conv2d(trace *t, const trace_scene *s, int node, trace_place at) {
             }
             for (int64_t k = first; k < first + outputs; k++) {
                 const trace_place from = {at.n, k, oy, ox};
-                const double v = value_at(dy, from);
+                const double v = trace_value(dy, from);
                 const double w = trace_parameter(
                     s, node, 0, ((k * channels + own) * win.kernel[0] + r) * win.kernel[1] + q);
                 sum = trace_fma(s->dtype, v, w, sum);
@@ -77,7 +73,8 @@ static double linear(trace *t, const trace_scene *s, int node, trace_place at) {
     trace_formula(t, "dx[n,c] = sum over k of dy[n,k] * w[k,c]");
     for (int64_t k = 0; k < dy->c; k++) {
         const trace_place from = {at.n, k, 0, 0};
-        const double v = value_at(dy, from), w = trace_parameter(s, node, 0, k * features + at.c);
+        const double v = trace_value(dy, from),
+                     w = trace_parameter(s, node, 0, k * features + at.c);
         sum = trace_fma(s->dtype, v, w, sum);
         const trace_place weight = {k, at.c, 0, 0};
         trace_term(t, trace_name(left, "dy", from), v, trace_name(right, "w", weight), w, sum,
@@ -90,7 +87,7 @@ static double batch_norm(trace *t, const trace_scene *s, int node, trace_place a
     trace_formula(t, "dx = dy * scale");
     const double scale = trace_scale(t, s, node, at.c, NULL);
     show_dy(t, s, node, at);
-    return trace_multiply(s->dtype, value_at(&s->gradients[node], at), scale);
+    return trace_multiply(s->dtype, trace_value(&s->gradients[node], at), scale);
 }
 
 /* A node's place among the gates. */
@@ -105,15 +102,15 @@ static double relu(trace *t, const trace_scene *s, int node, trace_place at) {
     const bool open = cs_gates_at(s->gates, gates_index(s, node), at.n, at.c, at.h, at.w) != 0;
     trace_formula(t, "dx = gate open ? dy : 0");
     show_dy(t, s, node, at);
-    trace_line(t, value_at(input_of(s, node, 0), at), s->dtype, "x: the gate is %s",
+    trace_line(t, trace_value(input_of(s, node, 0), at), s->dtype, "x: the gate is %s",
                open ? "open" : "closed");
-    return open ? value_at(&s->gradients[node], at) : 0;
+    return open ? trace_value(&s->gradients[node], at) : 0;
 }
 
 static double add(trace *t, const trace_scene *s, int node, trace_place at) {
     trace_formula(t, "da = dy, db = dy");
     show_dy(t, s, node, at);
-    return value_at(&s->gradients[node], at);
+    return trace_value(&s->gradients[node], at);
 }
 
 static double max_pool(trace *t, const trace_scene *s, int node, trace_place at) {
@@ -127,7 +124,7 @@ static double max_pool(trace *t, const trace_scene *s, int node, trace_place at)
             if (cs_gates_at(s->gates, index, at.n, at.c, oy, ox) != at.h * x->w + at.w)
                 continue;
             const trace_place from = {at.n, at.c, oy, ox};
-            const double v = value_at(dy, from);
+            const double v = trace_value(dy, from);
             sum = trace_add(s->dtype, sum, v);
             trace_term(t, trace_name(left, "dy", from), v, "", 1, sum, s->dtype);
         }
@@ -148,7 +145,7 @@ static double average_pool(trace *t, const trace_scene *s, int node, trace_place
             if (r < 0 || r >= win.kernel[0] || q < 0 || q >= win.kernel[1])
                 continue;
             const trace_place from = {at.n, at.c, oy, ox};
-            const double v = value_at(dy, from), count = trace_average_count(s, node, oy, ox);
+            const double v = trace_value(dy, from), count = trace_average_count(s, node, oy, ox);
             sum += v / count;
             (void)snprintf(left, sizeof left, "dy[%lld,%lld,%lld,%lld] / %.0f", (long long)from.n,
                            (long long)from.c, (long long)oy, (long long)ox, count);
@@ -178,7 +175,7 @@ static double moved(trace *t, const trace_scene *s, int node, trace_place at) {
                            at.w / a->stride[1]};
     }
     show_dy(t, s, node, to);
-    return value_at(&s->gradients[node], to);
+    return trace_value(&s->gradients[node], to);
 }
 
 static double softmax(trace *t, const trace_scene *s, int node, trace_place at) {
@@ -189,18 +186,19 @@ static double softmax(trace *t, const trace_scene *s, int node, trace_place at) 
                      "once");
     for (int64_t j = 0; j < y->c; j++) {
         const trace_place from = {at.n, j, at.h, at.w};
-        const double v = value_at(dy, from), w = value_at(y, from);
+        const double v = trace_value(dy, from), w = trace_value(y, from);
         sum += v * w;
         trace_term(t, trace_name(left, "dy", from), v, trace_name(right, "y", from), w, sum,
                    CS_F64);
     }
     show_dy(t, s, node, at);
-    trace_line(t, value_at(y, at), s->dtype, "y[%lld,%lld,%lld,%lld]", (long long)at.n,
+    trace_line(t, trace_value(y, at), s->dtype, "y[%lld,%lld,%lld,%lld]", (long long)at.n,
                (long long)at.c, (long long)at.h, (long long)at.w);
-    return trace_round(s->dtype, value_at(y, at) * (value_at(dy, at) - sum));
+    return trace_round(s->dtype, trace_value(y, at) * (trace_value(dy, at) - sum));
 }
 
-double trace_contribution(trace *t, const trace_scene *s, int node, int k, trace_place at) {
+/* What an operand of `node` contributes to its gradient; both of an addition's are alike. */
+static double contribution_of(trace *t, const trace_scene *s, int node, trace_place at) {
     static const struct {
         const char *op;
         double (*trace)(trace *t, const trace_scene *s, int node, trace_place at);
@@ -215,7 +213,6 @@ double trace_contribution(trace *t, const trace_scene *s, int node, int k, trace
                       {"shortcut_a", moved},
                       {"softmax", softmax}};
     const char *op = cs_model_node(s->model, node)->op;
-    (void)k; /* both of an addition's are alike */
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (strcmp(op, operations[i].op) == 0)
             return operations[i].trace(t, s, node, at) + 0.0;
@@ -333,7 +330,7 @@ double trace_gradient(trace *t, const trace_scene *s, int node, trace_place at) 
     if (node == s->seed_node) {
         free(items);
         trace_formula(t, "the seed of the backward pass: the derivative of the target");
-        return value_at(&s->gradients[node], at);
+        return trace_value(&s->gradients[node], at);
     }
     if (!items) {
         t->full = true;
@@ -344,7 +341,7 @@ double trace_gradient(trace *t, const trace_scene *s, int node, trace_place at) 
             if (cs_model_node(s->model, i)->input[k] == node && trace_reaches(s, i)) {
                 trace_part(t, cs_model_node(s->model, i)->name);
                 items[count].node = i;
-                items[count].value = trace_contribution(t, s, i, k, at);
+                items[count].value = contribution_of(t, s, i, at);
                 trace_line(t, items[count].value, s->dtype, "contribution of %s",
                            cs_model_node(s->model, i)->name);
                 count++;

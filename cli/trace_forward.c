@@ -5,10 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static double value_at(const cs_tensor *t, trace_place p) {
-    return cs_tensor_at(t, p.n, p.c, p.h, p.w);
-}
-
 static double bias_of(trace *t, const trace_scene *s, int node, int64_t k) {
     if (cs_model_node(s->model, node)->parameters < 2) {
         trace_line(t, 0, s->dtype, "sum begins at 0 (there is no bias)");
@@ -46,7 +42,7 @@ static double conv2d(trace *t, const trace_scene *s, int node, trace_place at) {
             }
             for (int64_t c = 0; c < channels; c++) {
                 const trace_place from = {at.n, first + c, iy, ix}, weight = {at.c, c, r, q};
-                const double v = value_at(x, from);
+                const double v = trace_value(x, from);
                 const double w = trace_parameter(
                     s, node, 0, ((at.c * channels + c) * win.kernel[0] + r) * win.kernel[1] + q);
                 sum = trace_fma(s->dtype, v, w, sum);
@@ -65,7 +61,7 @@ static double linear(trace *t, const trace_scene *s, int node, trace_place at) {
     double sum = bias_of(t, s, node, at.c);
     for (int64_t c = 0; c < x->c; c++) {
         const trace_place from = {at.n, c, 0, 0}, weight = {at.c, c, 0, 0};
-        const double v = value_at(x, from), w = trace_parameter(s, node, 0, at.c * x->c + c);
+        const double v = trace_value(x, from), w = trace_parameter(s, node, 0, at.c * x->c + c);
         sum = fma(v, w, sum);
         trace_term(t, trace_name(left, "x", from), v, trace_name(right, "w", weight), w, sum,
                    CS_F64);
@@ -77,14 +73,14 @@ static double batch_norm(trace *t, const trace_scene *s, int node, trace_place a
     double shift;
     trace_formula(t, "y = x * scale + shift, rounded once");
     const double scale = trace_scale(t, s, node, at.c, &shift);
-    const double x = value_at(&s->values[cs_model_node(s->model, node)->input[0]], at);
+    const double x = trace_value(&s->values[cs_model_node(s->model, node)->input[0]], at);
     trace_line(t, x, s->dtype, "x[%lld,%lld,%lld,%lld]", (long long)at.n, (long long)at.c,
                (long long)at.h, (long long)at.w);
     return trace_fma(s->dtype, x, scale, shift);
 }
 
 static double relu(trace *t, const trace_scene *s, int node, trace_place at) {
-    const double x = value_at(&s->values[cs_model_node(s->model, node)->input[0]], at);
+    const double x = trace_value(&s->values[cs_model_node(s->model, node)->input[0]], at);
     trace_formula(t, "y = x <= 0 ? 0 : x");
     trace_line(t, x, s->dtype, "x[%lld,%lld,%lld,%lld]: the gate is %s", (long long)at.n,
                (long long)at.c, (long long)at.h, (long long)at.w, x <= 0 ? "closed" : "open");
@@ -93,8 +89,8 @@ static double relu(trace *t, const trace_scene *s, int node, trace_place at) {
 
 static double add(trace *t, const trace_scene *s, int node, trace_place at) {
     const cs_node_info *info = cs_model_node(s->model, node);
-    const double a = value_at(&s->values[info->input[0]], at);
-    const double b = value_at(&s->values[info->input[1]], at);
+    const double a = trace_value(&s->values[info->input[0]], at);
+    const double b = trace_value(&s->values[info->input[1]], at);
     trace_formula(t, "y = a + b");
     trace_line(t, a, s->dtype, "a, of %s", cs_model_node(s->model, info->input[0])->name);
     trace_line(t, b, s->dtype, "b, of %s", cs_model_node(s->model, info->input[1])->name);
@@ -118,7 +114,7 @@ static double max_pool(trace *t, const trace_scene *s, int node, trace_place at)
                 continue;
             }
             const trace_place from = {at.n, at.c, iy, ix};
-            const double v = value_at(x, from);
+            const double v = trace_value(x, from);
             if (!any || v > best || (isnan(v) && !isnan(best)))
                 best = v;
             any = true;
@@ -142,7 +138,7 @@ static double average_pool(trace *t, const trace_scene *s, int node, trace_place
                 continue;
             }
             const trace_place from = {at.n, at.c, iy, ix};
-            const double v = value_at(x, from);
+            const double v = trace_value(x, from);
             sum += v;
             trace_term(t, trace_name(left, "x", from), v, "", 1, sum, CS_F64);
         }
@@ -172,7 +168,7 @@ static double moved(trace *t, const trace_scene *s, int node, trace_place at) {
         trace_note(t, "channel %lld is one of the zero channels", (long long)at.c);
         return 0;
     }
-    const double v = value_at(x, from);
+    const double v = trace_value(x, from);
     trace_line(t, v, s->dtype, "x[%lld,%lld,%lld,%lld]", (long long)from.n, (long long)from.c,
                (long long)from.h, (long long)from.w);
     return v;
@@ -222,5 +218,5 @@ double trace_forward(trace *t, const trace_scene *s, int node, trace_place at) {
         if (strcmp(op, operations[i].op) == 0)
             return operations[i].trace(t, s, node, at) + 0.0;
     trace_formula(t, "y = x + (+0): the input as it was given, -0 as 0");
-    return value_at(&s->values[node], at);
+    return trace_value(&s->values[node], at);
 }

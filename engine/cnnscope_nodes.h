@@ -14,7 +14,7 @@ extern "C" {
 
 typedef struct cs_run cs_run;
 
-/* Telling: nodes will be run one by one by the three calls below. Un-prepares the run. */
+/* Telling: nodes will be run one by one by the calls below. Un-prepares the run. */
 void cs_run_keep_single_nodes(cs_run *run);
 
 /* One node alone, on values that the caller owns: what the run itself would compute, with its

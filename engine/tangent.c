@@ -181,7 +181,8 @@ static void run_symmetric(cs_run *run, int node, layer_call call) {
     call.doutput = call.input[0];
     call.dinput[0] = call.output;
     call.input[0] = run->read[node][0];
-    run_layer(run, node, kind->backward_params, &call);
+    if (run_backward_params(run, node, &call) != 0)
+        run_note_bad(run, node);
     run_layer(run, node, kind->backward, &call);
 }
 

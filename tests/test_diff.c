@@ -41,20 +41,13 @@ static cs_npy_array take(const char *name) {
     return array;
 }
 
-static int64_t array_count(const cs_npy_array *a) {
-    int64_t count = 1;
-    for (int i = 0; i < a->dims; i++)
-        count *= a->shape[i];
-    return count;
-}
-
 static void put(const char *name, cs_npy_array *a) {
     char path[4096];
     cs_error err;
     const size_t element = (size_t)(a->descr[2] - '0');
     snprintf(path, sizeof path, "%s/b/%s.npy", folder, name);
     REQUIRE_OK(cs_npy_write_raw(path, a->descr, a->shape, a->dims, a->data,
-                                (size_t)array_count(a) * element, &err),
+                                (size_t)test_npy_count(a) * element, &err),
                err);
     free(a->data);
 }

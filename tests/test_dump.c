@@ -42,13 +42,6 @@ static cs_npy_array array_of(const char *format, const char *name) {
     return array;
 }
 
-static int64_t array_count(const cs_npy_array *a) {
-    int64_t count = 1;
-    for (int i = 0; i < a->dims; i++)
-        count *= a->shape[i];
-    return count;
-}
-
 /* ------------------------------------------------------------------ the engine's numbers -- */
 
 /* A run as the dump makes it. */
@@ -146,9 +139,9 @@ START_TEST(test_gates_are_the_signs_of_what_relu_gives) {
     dump(EXAMPLE_MODEL, "", "out", 0, NULL);
     cs_npy_array gates = array_of("%s/out/gates/%s.npy", "layer2.0.relu");
     cs_npy_array values = array_of("%s/out/activations/%s.npy", "layer2.0.relu");
-    const int64_t count = array_count(&gates);
+    const int64_t count = test_npy_count(&gates);
     int64_t open = 0;
-    ck_assert_int_eq(count, array_count(&values));
+    ck_assert_int_eq(count, test_npy_count(&values));
     for (int64_t i = 0; i < count; i++) {
         ck_assert_int_eq(((uint8_t *)gates.data)[i], ((float *)values.data)[i] > 0);
         open += ((uint8_t *)gates.data)[i];
@@ -162,7 +155,7 @@ START_TEST(test_gates_are_the_signs_of_what_relu_gives) {
     cs_npy_array in = array_of("%s/out/activations/%s.npy", "relu");
     cs_npy_array out = array_of("%s/out/activations/%s.npy", "maxpool");
     const int64_t plane = in.shape[2] * in.shape[3], made = out.shape[2] * out.shape[3];
-    for (int64_t i = 0; i < array_count(&out); i++)
+    for (int64_t i = 0; i < test_npy_count(&out); i++)
         ck_assert(((float *)in.data)[i / made * plane + ((int64_t *)winners.data)[i]] ==
                   ((float *)out.data)[i]);
     free(winners.data);
@@ -198,7 +191,7 @@ START_TEST(test_given_gates_are_followed) {
     /* All gates of one relu open, all of another closed. */
     for (int i = 0; i < 2; i++) {
         cs_npy_array gates = array_of("%s/out/gates/%s.npy", i ? "layer4.0.relu_1" : "relu");
-        const size_t size = (size_t)array_count(&gates);
+        const size_t size = (size_t)test_npy_count(&gates);
         memset(gates.data, 1 - i, size);
         char path[4200];
         snprintf(path, sizeof path, "%s/out/gates/%s.npy", folder, i ? "layer4.0.relu_1" : "relu");
@@ -212,11 +205,11 @@ START_TEST(test_given_gates_are_followed) {
         cli_shell("cd %s/given && cmp activations/relu.npy activations/bn1.npy", folder),
         0); /* open: the values go through, negative ones too */
     cs_npy_array closed = array_of("%s/given/activations/%s.npy", "layer4.0.relu_1");
-    for (int64_t i = 0; i < array_count(&closed); i++)
+    for (int64_t i = 0; i < test_npy_count(&closed); i++)
         ck_assert(((float *)closed.data)[i] == 0);
     free(closed.data);
     closed = array_of("%s/given/gradients/%s.npy", "layer4.0.add");
-    for (int64_t i = 0; i < array_count(&closed); i++)
+    for (int64_t i = 0; i < test_npy_count(&closed); i++)
         ck_assert(((float *)closed.data)[i] == 0);
     free(closed.data);
     ck_assert_int_eq(cli_shell("diff -r %s/out/gates %s/given/gates", folder, folder), 0);

@@ -78,6 +78,13 @@ char *test_file_get(const char *path, size_t *size) {
     return data;
 }
 
+int64_t test_npy_count(const cs_npy_array *array) {
+    int64_t count = 1;
+    for (int i = 0; i < array->dims; i++)
+        count *= array->shape[i];
+    return count;
+}
+
 uint64_t test_ulps_f32(float a, float b) {
     int32_t x, y;
     memcpy(&x, &a, sizeof x);

@@ -52,6 +52,9 @@ void test_temp_finish(void);
 void test_file_put(const char *path, const void *data, size_t size);
 char *test_file_get(const char *path, size_t *size);
 
+/* Number of values of an array. */
+int64_t test_npy_count(const cs_npy_array *array);
+
 /* Distance of two numbers in units of the last place: 0 for equal bits and for two NaN; +0 and -0
  * are 1 apart. */
 uint64_t test_ulps_f32(float a, float b);
