@@ -18,19 +18,16 @@ static inline __mmask8 first_doubles(size_t count) {
     return (__mmask8)(count < DOUBLES ? (1U << count) - 1 : 0xFFU);
 }
 
+/* Eight values, as doubles; `whole`, a constant after inlining, where all of them are there. (What
+ * masks half registers of floats is not in every AVX-512; and a masked load of a whole register that
+ * reaches into what was just stored waits for it.) */
+static inline __attribute__((always_inline)) wide load_wide(const bool whole, __mmask8 some,
+                                                            const REAL *from) {
 #if REAL_IS_FLOAT
-/* Eight floats. (Instructions that mask half registers are not in every AVX-512.) */
-static inline __m256 load_half(__mmask8 some, const float *from) {
-    return _mm512_castps512_ps256(_mm512_maskz_loadu_ps(some, from));
-}
-#endif
-
-/* Eight values, as doubles. */
-static inline wide load_wide(__mmask8 some, const REAL *from) {
-#if REAL_IS_FLOAT
-    return _mm512_cvtps_pd(load_half(some, from));
+    return _mm512_cvtps_pd(whole ? _mm256_loadu_ps(from)
+                                 : _mm512_castps512_ps256(_mm512_maskz_loadu_ps(some, from)));
 #else
-    return _mm512_maskz_loadu_pd(some, from);
+    return whole ? _mm512_loadu_pd(from) : _mm512_maskz_loadu_pd(some, from);
 #endif
 }
 
@@ -38,60 +35,82 @@ static inline wide load_wide(__mmask8 some, const REAL *from) {
 
 typedef enum sum_kind { SUM_PLAIN, SUM_SQUARES, SUM_PRODUCTS } sum_kind;
 
-/* Channels of up to CHAINS registers; `kind` is a constant after inlining. */
-static inline __attribute__((always_inline)) void sum_chains(size_t rows, size_t stride,
-                                                             size_t channels, const REAL *dy,
-                                                             const REAL *x, const double *mean,
-                                                             double *acc, const sum_kind kind) {
+/* What sums over rows read. */
+typedef struct sum_work {
+    size_t rows, stride, channels;
+    const REAL *dy, *x;
+    const double *mean;
+    double *acc;
+} sum_work;
+
+/* Channels from `first` on of up to `chains` registers; the last three are constants after
+ * inlining. */
+static inline __attribute__((always_inline)) void sum_chains(const sum_work *work, size_t first,
+                                                             const sum_kind kind, const int chains,
+                                                             const bool whole) {
     wide sum[CHAINS], middle[CHAINS];
     __mmask8 some[CHAINS];
+    const REAL *x = work->x + first, *dy = kind == SUM_PRODUCTS ? work->dy + first : x;
 #pragma GCC unroll 8
-    for (int j = 0; j < CHAINS; j++) {
-        const size_t c = (size_t)j * DOUBLES;
-        some[j] = first_doubles(c < channels ? channels - c : 0);
-        sum[j] = _mm512_maskz_loadu_pd(some[j], acc + c);
+    for (int j = 0; j < chains; j++) {
+        const size_t c = first + (size_t)j * DOUBLES;
+        some[j] = first_doubles(c < work->channels ? work->channels - c : 0);
+        sum[j] = _mm512_maskz_loadu_pd(some[j], work->acc + c);
         if (kind != SUM_PLAIN)
-            middle[j] = _mm512_maskz_loadu_pd(some[j], mean + c);
+            middle[j] = _mm512_maskz_loadu_pd(some[j], work->mean + c);
     }
-    for (size_t r = 0; r < rows; r++, x += stride, dy += stride) {
+    for (size_t r = 0; r < work->rows; r++, x += work->stride, dy += work->stride) {
 #pragma GCC unroll 8
-        for (int j = 0; j < CHAINS; j++) {
-            const wide v = load_wide(some[j], x + j * DOUBLES);
+        for (int j = 0; j < chains; j++) {
+            const wide v = load_wide(whole, some[j], x + j * DOUBLES);
             if (kind == SUM_PLAIN) {
                 sum[j] = _mm512_add_pd(sum[j], v);
                 continue;
             }
             const wide d = _mm512_sub_pd(v, middle[j]);
-            sum[j] = _mm512_fmadd_pd(kind == SUM_SQUARES ? d : load_wide(some[j], dy + j * DOUBLES),
-                                     d, sum[j]);
+            sum[j] = _mm512_fmadd_pd(
+                kind == SUM_SQUARES ? d : load_wide(whole, some[j], dy + j * DOUBLES), d, sum[j]);
         }
     }
 #pragma GCC unroll 8
-    for (int j = 0; j < CHAINS; j++)
-        _mm512_mask_storeu_pd(acc + j * DOUBLES, some[j], sum[j]);
+    for (int j = 0; j < chains; j++)
+        _mm512_mask_storeu_pd(work->acc + first + j * DOUBLES, some[j], sum[j]);
+}
+
+/* `kind` is a constant after inlining. */
+static inline __attribute__((always_inline)) void sum_all(const sum_work *work,
+                                                          const sum_kind kind) {
+    size_t c = 0;
+    for (; c + (size_t)CHAINS * DOUBLES <= work->channels; c += (size_t)CHAINS * DOUBLES)
+        sum_chains(work, c, kind, CHAINS, true);
+    for (; c + (size_t)CHAINS / 2 * DOUBLES <= work->channels; c += (size_t)CHAINS / 2 * DOUBLES)
+        sum_chains(work, c, kind, CHAINS / 2, true);
+    if (c < work->channels)
+        sum_chains(work, c, kind, CHAINS / 2, false);
 }
 
 void AVX512(sum_rows)(size_t rows, size_t stride, size_t channels, const REAL *x, double *acc) {
-    for (size_t c = 0; c < channels; c += CHAINS * DOUBLES)
-        sum_chains(rows, stride, channels - c, x + c, x + c, NULL, acc + c, SUM_PLAIN);
+    const sum_work work = {rows, stride, channels, NULL, x, NULL, acc};
+    sum_all(&work, SUM_PLAIN);
 }
 
 void AVX512(square_rows)(size_t rows, size_t stride, size_t channels, const REAL *x,
                          const double *mean, double *acc) {
-    for (size_t c = 0; c < channels; c += CHAINS * DOUBLES)
-        sum_chains(rows, stride, channels - c, x + c, x + c, mean + c, acc + c, SUM_SQUARES);
+    const sum_work work = {rows, stride, channels, NULL, x, mean, acc};
+    sum_all(&work, SUM_SQUARES);
 }
 
 void AVX512(product_rows)(size_t rows, size_t stride, size_t channels, const REAL *dy,
                           const REAL *x, const double *mean, double *acc) {
-    for (size_t c = 0; c < channels; c += CHAINS * DOUBLES)
-        sum_chains(rows, stride, channels - c, dy + c, x + c, mean + c, acc + c, SUM_PRODUCTS);
+    const sum_work work = {rows, stride, channels, dy, x, mean, acc};
+    sum_all(&work, SUM_PRODUCTS);
 }
 
 #define BOTH 4 /* registers of each of the four sums */
 
-/* Channels of up to BOTH registers. */
-static inline void gradient_chains(const NAME(gradient_rows) *work, size_t first) {
+/* Channels of up to BOTH registers; `whole` is a constant after inlining. */
+static inline __attribute__((always_inline)) void gradient_chains(const NAME(gradient_rows) *work,
+                                                                  size_t first, const bool whole) {
     wide sum[4][BOTH], mean[BOTH];
     __mmask8 some[BOTH];
 #pragma GCC unroll 4
@@ -107,8 +126,8 @@ static inline void gradient_chains(const NAME(gradient_rows) *work, size_t first
     for (size_t r = 0; r < work->rows; r++, dy += work->stride, x += work->stride) {
 #pragma GCC unroll 4
         for (int j = 0; j < BOTH; j++) {
-            const wide g = load_wide(some[j], dy + j * DOUBLES);
-            const wide d = _mm512_sub_pd(load_wide(some[j], x + j * DOUBLES), mean[j]);
+            const wide g = load_wide(whole, some[j], dy + j * DOUBLES);
+            const wide d = _mm512_sub_pd(load_wide(whole, some[j], x + j * DOUBLES), mean[j]);
             sum[0][j] = _mm512_add_pd(sum[0][j], g);
             sum[1][j] = _mm512_fmadd_pd(g, d, sum[1][j]);
             sum[2][j] = _mm512_add_pd(sum[2][j], g);
@@ -124,7 +143,10 @@ static inline void gradient_chains(const NAME(gradient_rows) *work, size_t first
 
 void AVX512(gradient_rows)(const NAME(gradient_rows) *work) {
     for (size_t c = 0; c < work->channels; c += (size_t)BOTH * DOUBLES)
-        gradient_chains(work, c);
+        if (c + (size_t)BOTH * DOUBLES <= work->channels)
+            gradient_chains(work, c, true);
+        else
+            gradient_chains(work, c, false);
 }
 
 /* ------------------------------------------------------------------ results -------------- */
@@ -165,37 +187,62 @@ unsigned AVX512(norm_rows)(const NAME(norm_rows) *work) {
     return work->relu ? norm_all(work, false, true) : norm_all(work, false, false);
 }
 
+/* What a channel's input gradient is made of (kernel.h). */
+typedef struct norm_coefficients {
+    const double *s, *a, *b, *mean;
+} norm_coefficients;
+
+/* Eight channels' input gradients, before they are rounded. */
+static inline __attribute__((always_inline)) wide norm_gradient(const norm_coefficients *k,
+                                                                size_t c, const bool whole,
+                                                                size_t left, const REAL *dy,
+                                                                const REAL *x) {
+    const __mmask8 some = first_doubles(left);
+    const wide d =
+        _mm512_sub_pd(load_wide(whole, some, x + c), _mm512_maskz_loadu_pd(some, k->mean + c));
+    const wide g =
+        _mm512_sub_pd(load_wide(whole, some, dy + c), _mm512_maskz_loadu_pd(some, k->a + c));
+    return _mm512_mul_pd(_mm512_maskz_loadu_pd(some, k->s + c),
+                         _mm512_sub_pd(g, _mm512_mul_pd(d, _mm512_maskz_loadu_pd(some, k->b + c))));
+}
+
+/* A register of results, of `left` channels at most: whole lines are stored, so that the loads of
+ * the next ones, where dx takes the place of dy, do not wait for them. */
+static inline __attribute__((always_inline)) vector norm_gradients(const norm_coefficients *k,
+                                                                   size_t c, const bool whole,
+                                                                   size_t left, const REAL *dy,
+                                                                   const REAL *x) {
+    const wide low = norm_gradient(k, c, whole, left, dy, x);
+#if REAL_IS_FLOAT
+    wide high = _mm512_setzero_pd();
+    if (whole || left > DOUBLES)
+        high = norm_gradient(k, c + DOUBLES, whole, left - DOUBLES, dy, x);
+    return _mm512_castpd_ps(
+        _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_castps_pd(_mm512_cvtpd_ps(low))),
+                           _mm256_castps_pd(_mm512_cvtpd_ps(high)), 1));
+#else
+    return low;
+#endif
+}
+
 unsigned AVX512(norm_backward_rows)(size_t rows, size_t channels, const REAL *dy, const REAL *x,
                                     const double *const coefficients[4], REAL *dx, bool add) {
-    const double *s = coefficients[0], *a = coefficients[1], *b = coefficients[2];
-    const double *mean = coefficients[3];
-    wide bad = _mm512_setzero_pd();
+    const norm_coefficients k = {coefficients[0], coefficients[1], coefficients[2],
+                                 coefficients[3]};
+    const vector zero = SPREAD(0);
+    vector bad = zero;
     for (size_t r = 0; r < rows; r++, dy += channels, x += channels, dx += channels)
-        for (size_t c = 0; c < channels; c += DOUBLES) {
-            const __mmask8 some = first_doubles(channels - c);
-            const wide d =
-                _mm512_sub_pd(load_wide(some, x + c), _mm512_maskz_loadu_pd(some, mean + c));
-            const wide g =
-                _mm512_sub_pd(load_wide(some, dy + c), _mm512_maskz_loadu_pd(some, a + c));
-            const wide v = _mm512_mul_pd(
-                _mm512_maskz_loadu_pd(some, s + c),
-                _mm512_sub_pd(g, _mm512_mul_pd(d, _mm512_maskz_loadu_pd(some, b + c))));
-#if REAL_IS_FLOAT
-            __m256 y = _mm512_cvtpd_ps(v);
-            bad = _mm512_fmadd_pd(_mm512_cvtps_pd(y), _mm512_setzero_pd(), bad);
+        for (size_t c = 0; c < channels; c += WIDTH) {
+            const size_t left = channels - c;
+            const mask some = NAME(first_lanes)(left);
+            vector v = left >= WIDTH ? norm_gradients(&k, c, true, WIDTH, dy, x)
+                                     : norm_gradients(&k, c, false, left, dy, x);
+            bad = FMA(v, zero, bad); /* 0 * NaN and 0 * infinity are NaN */
             if (add)
-                y = _mm256_add_ps(load_half(some, dx + c), y);
-            _mm512_mask_storeu_ps(dx + c, some,
-                                  _mm512_castps256_ps512(_mm256_add_ps(y, _mm256_setzero_ps())));
-#else
-            wide y = v;
-            bad = _mm512_fmadd_pd(y, _mm512_setzero_pd(), bad);
-            if (add)
-                y = _mm512_add_pd(_mm512_maskz_loadu_pd(some, dx + c), y);
-            _mm512_mask_storeu_pd(dx + c, some, _mm512_add_pd(y, _mm512_setzero_pd()));
-#endif
+                v = ADD(LOAD_SOME(some, dx + c), v);
+            STORE_SOME(dx + c, some, ADD(v, zero));
         }
-    return _mm512_cmp_pd_mask(bad, bad, _CMP_UNORD_Q) ? STAGE_OWN : 0U;
+    return IS_NAN(bad) ? STAGE_OWN : 0U;
 }
 
 void AVX512(gate_rows)(size_t rows, size_t channels, const REAL *dy, const uint16_t *open, REAL *dx,
