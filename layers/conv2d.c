@@ -112,11 +112,11 @@ static size_t taps_offset(const cs_node_attributes *a, cs_shape in) {
 
 static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
                            layer_pass pass) {
+    (void)out, (void)batch;
     const size_t forward =
         taps_offset(a, in) + cs_align64((size_t)(a->kernel_size[0] * a->kernel_size[1]) *
                                         (2 * sizeof(int64_t) + sizeof(size_t)));
-    const size_t parameters =
-        pass == PASS_BACKWARD ? NAME(weight_gradient_scratch)(a, in, out, batch) : 0;
+    const size_t parameters = pass == PASS_BACKWARD ? NAME(weight_gradient_scratch)() : 0;
     return parameters > forward ? parameters : forward;
 }
 

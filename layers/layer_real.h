@@ -78,8 +78,7 @@ size_t NAME(strip_size)(size_t taps, size_t run, size_t channels);
 int64_t NAME(weight_gradient_images)(const cs_node_attributes *a, cs_shape in, cs_shape out);
 size_t NAME(weight_gradient_shared)(const cs_node_attributes *a, cs_shape in, cs_shape out,
                                     int64_t batch);
-size_t NAME(weight_gradient_scratch)(const cs_node_attributes *a, cs_shape in, cs_shape out,
-                                     int64_t batch);
+size_t NAME(weight_gradient_scratch)(void);
 unsigned NAME(weight_gradient_copy)(const layer_call *call, const cs_node_attributes *a,
                                     size_t part, size_t parts);
 unsigned NAME(weight_gradient_part)(const layer_call *call, const cs_node_attributes *a,

@@ -13,11 +13,11 @@
  * Per image one chain over oy, ox ascending; then one rounded addition to the gradient, images
  * ascending (docs/arithmetic.md): a batch gives the bits of its images one after another.
  *
- * That is a convolution again: its "pixels" are the outputs k, its "channels" the columns of a row
- * of outputs, its "taps" the rows, and its weights are x, in panels of 16 input channels. So the
- * kernels of convolution compute it. For them dy is transposed and x is copied into panels with its
- * padding, each phase of the stride by itself, so that every tap finds whole rows side by side. A
- * tap outside the map is x = 0: a term that leaves the chain as it is.
+ * For each tap that is a sum of outer products: of an output pixel's dy and an input pixel's x. The
+ * kernel takes a few outputs and one or two panels of 16 inputs through all pixels. For it dy is
+ * copied into its tiles, pixel by pixel, and x into panels with its padding, each phase of the
+ * stride by itself, so that every tap finds whole rows side by side. A tap outside the map is x = 0:
+ * a term that leaves the chain as it is.
  *
  * A turn takes as many images as the caches hold: first all parts copy (`weight_gradient_copy`),
  * then each computes its tiles. Each weight belongs to one unit of work, a unit to one thread.
@@ -41,8 +41,9 @@ typedef struct NAME(copies) {
     int64_t phase_rows, phase_columns; /* phases of the stride that taps read */
     int64_t rows, cols;                /* of the plane of one phase */
     size_t panel_size;                 /* elements of a panel: all its phases */
-    size_t line;                       /* elements of one output's dy */
-    size_t image;                      /* elements of one image's copies; dy comes first */
+    size_t pixels;                     /* of an output */
+    size_t x_at;                       /* elements in front of an image's x: its dy */
+    size_t image;                      /* elements of one image's copies */
 } NAME(copies);
 
 static NAME(copies) copies_of(const cs_node_attributes *a, cs_shape in, cs_shape out) {
@@ -61,10 +62,9 @@ static NAME(copies) copies_of(const cs_node_attributes *a, cs_shape in, cs_shape
     s.rows = out.h + (kernel[0] - 1) * dilation[0] / stride[0];
     s.cols = out.w + (s.columns - 1) * dilation[1] / stride[1];
     s.panel_size = (size_t)(s.phase_rows * s.phase_columns * s.rows * s.cols) * CS_PANEL;
-    /* Lines that lie whole pages apart compete for one set of the first cache. */
-    s.line = cs_align64((size_t)(out.h * out.w) * sizeof(REAL)) / sizeof(REAL);
-    s.line += s.line * sizeof(REAL) % 1024 == 0 ? 64 / sizeof(REAL) : 0;
-    s.image = (size_t)a->out_channels * s.line + s.groups * s.panels * s.panel_size;
+    s.pixels = (size_t)(out.h * out.w);
+    s.x_at = cs_align64(s.pixels * (size_t)a->out_channels * sizeof(REAL)) / sizeof(REAL);
+    s.image = s.x_at + s.groups * s.panels * s.panel_size;
     return s;
 }
 
@@ -84,31 +84,39 @@ size_t NAME(weight_gradient_shared)(const cs_node_attributes *a, cs_shape in, cs
     return (size_t)images_together(a, in, out, batch) * copies_of(a, in, out).image * sizeof(REAL);
 }
 
-/* A table of source rows and one of panel offsets. */
-size_t NAME(weight_gradient_scratch)(const cs_node_attributes *a, cs_shape in, cs_shape out,
-                                     int64_t batch) {
-    const size_t images = (size_t)images_together(a, in, out, batch);
-    return cs_align64(images * (size_t)out.h * KERNEL_TILE_LIMIT * sizeof(const REAL *)) +
-           cs_align64((size_t)out.h * sizeof(size_t)) +
-           cs_align64(KERNEL_TILE_LIMIT * KERNEL_PANELS_LIMIT * CS_PANEL * sizeof(REAL));
+/* A tile's gradients. */
+size_t NAME(weight_gradient_scratch)(void) {
+    return cs_align64(KERNEL_TILE_LIMIT * KERNEL_PANELS_LIMIT * CS_PANEL * sizeof(REAL));
 }
 
 /* ------------------------------------------------------------------ copies --------------- */
 
-#define TRANSPOSED 16 /* pixels that are transposed together: whole lines of the copy */
-#define NEAR       8  /* of which so many are read side by side */
+#define NEAR 16 /* pixels of dy that are one piece of work */
+#define FEW  4  /* outputs that are copied at once: what is one too many is the next pixel's */
 
-/* dy of pixels [begin, end) of an image, each output's side by side. */
-static void copy_dy(const REAL *dy, size_t outputs, size_t line, size_t begin, size_t end,
+/* Outputs of a tile, the same for all who copy and compute. */
+static size_t output_tiles(const NAME(kernels) *kernels, const NAME(copies) *s) {
+    return (s->outer + (size_t)kernels->tile_pixels - 1) / (size_t)kernels->tile_pixels;
+}
+
+/* dy of pixels [begin, end) of an image, whose dy and copy begin at `dy` and `to`: tile by tile
+ * [pixels][outputs of the tile]. */
+static void copy_dy(const NAME(copies) *s, size_t tiles, const REAL *dy, size_t begin, size_t end,
                     REAL *to) {
-    for (size_t k = 0; k < outputs; k += CS_PANEL) {
-        const size_t count = outputs - k < CS_PANEL ? outputs - k : CS_PANEL;
-        for (size_t first = begin; first < end; first += NEAR) {
-            const size_t last = first + NEAR < end ? first + NEAR : end;
-            for (size_t i = 0; i < count; i++)
-                for (size_t p = first; p < last; p++)
-                    to[(k + i) * line + p] = dy[p * outputs + k + i];
-        }
+    const size_t outputs = s->groups * s->outer;
+    for (size_t t = 0; t < s->groups * tiles; t++) {
+        size_t first, last;
+        cs_share(s->outer, t % tiles, tiles, &first, &last);
+        const size_t k = t / tiles * s->outer + first, rows = last - first;
+        const REAL *from = dy + begin * outputs + k;
+        REAL *tile = to + k * s->pixels + begin * rows;
+        size_t p = begin;
+        for (; rows >= FEW && p + 1 < end; p++, from += outputs, tile += rows)
+            for (size_t i = 0; i < rows; i += FEW)
+                memcpy(tile + i, from + i, FEW * sizeof *tile);
+        /* The last pixel's next may be another part's. */
+        for (; p < end; p++, from += outputs, tile += rows)
+            memcpy(tile, from, rows * sizeof *tile);
     }
 }
 
@@ -146,8 +154,8 @@ static void copy_x_row(const layer_call *call, const cs_node_attributes *a, cons
 unsigned NAME(weight_gradient_copy)(const layer_call *call, const cs_node_attributes *a,
                                     size_t part, size_t parts) {
     const NAME(copies) s = copies_of(a, call->in, call->out);
-    const size_t outputs = (size_t)call->out.c, pixels = (size_t)(call->out.h * call->out.w);
-    const size_t blocks = (pixels + TRANSPOSED - 1) / TRANSPOSED;
+    const size_t tiles = output_tiles(call->kernels, &s);
+    const size_t blocks = (s.pixels + NEAR - 1) / NEAR;
     const size_t images = (size_t)(call->images[1] - call->images[0]);
     const size_t rows = (size_t)(s.phase_rows * s.phase_columns * s.rows);
     size_t begin, end;
@@ -155,10 +163,11 @@ unsigned NAME(weight_gradient_copy)(const layer_call *call, const cs_node_attrib
         return 0;
     cs_share(images * blocks, part, parts, &begin, &end);
     for (size_t i = begin; i < end; i++) {
-        const size_t image = i / blocks, first = i % blocks * TRANSPOSED;
-        copy_dy((const REAL *)call->doutput +
+        const size_t image = i / blocks, first = i % blocks * NEAR;
+        copy_dy(&s, tiles,
+                (const REAL *)call->doutput +
                     NAME(row_at)(call->out, call->images[0] + (int64_t)image, 0),
-                outputs, s.line, first, first + TRANSPOSED < pixels ? first + TRANSPOSED : pixels,
+                first, first + NEAR < s.pixels ? first + NEAR : s.pixels,
                 (REAL *)call->shared + image * s.image);
     }
     cs_share(images * rows, part, parts, &begin, &end);
@@ -166,7 +175,7 @@ unsigned NAME(weight_gradient_copy)(const layer_call *call, const cs_node_attrib
         const size_t image = i / rows;
         const int64_t row = (int64_t)(i % rows);
         copy_x_row(call, a, &s, call->images[0] + (int64_t)image, row / s.rows, row % s.rows,
-                   (REAL *)call->shared + image * s.image + outputs * s.line);
+                   (REAL *)call->shared + image * s.image + s.x_at);
     }
     return 0;
 }
@@ -180,33 +189,14 @@ typedef struct NAME(outer_work) {
     const NAME(kernels) *kernels;
     NAME(copies) s;
     size_t images;
-    size_t taps, channels;        /* of the kernel's tile: rows of outputs, and their columns */
+    size_t runs, length;          /* rows of outputs, or one where they lie side by side in x */
     size_t output_tiles, bundles; /* of a group: tiles of outputs, bundles of panels */
-    const REAL **source;          /* [images][taps][KERNEL_TILE_LIMIT] */
-    size_t loaded;                /* the tile of outputs that `source` is about */
-    size_t k[2];                  /* its outputs in its group */
-    size_t *tap_panel;            /* [taps] */
-    REAL *acc;
 } NAME(outer_work);
 
-static void load_outputs(NAME(outer_work) *work, size_t group, size_t tile) {
-    const NAME(copies) *s = &work->s;
-    if (work->loaded == group * work->output_tiles + tile)
-        return;
-    work->loaded = group * work->output_tiles + tile;
-    cs_share(s->outer, tile, work->output_tiles, &work->k[0], &work->k[1]);
-    const REAL **to = work->source;
-    for (size_t n = 0; n < work->images; n++)
-        for (size_t t = 0; t < work->taps; t++, to += KERNEL_TILE_LIMIT)
-            for (size_t k = work->k[0]; k < work->k[1]; k++)
-                to[k - work->k[0]] = (const REAL *)work->call->shared + n * s->image +
-                                     (group * s->outer + k) * s->line + t * work->channels;
-}
-
-/* The loaded outputs times `panels` panels from `panel` on, for tap `tap` (of the taps as they are
+/* A tile of outputs times `panels` panels from `panel` on, for tap `tap` (of the taps as they are
  * copied), image after image. */
-static unsigned run_tile(const NAME(outer_work) *work, size_t group, int64_t tap, size_t panel,
-                         size_t panels) {
+static unsigned run_tile(const NAME(outer_work) *work, size_t group, size_t tile, int64_t tap,
+                         size_t panel, size_t panels) {
     const NAME(copies) *s = &work->s;
     const cs_node_attributes *a = work->a;
     const int64_t y = tap / s->columns * a->dilation[0], x = tap % s->columns * a->dilation[1];
@@ -216,46 +206,34 @@ static unsigned run_tile(const NAME(outer_work) *work, size_t group, int64_t tap
     const size_t at = (size_t)((plane + y / a->stride[0]) * s->cols + x / a->stride[1]) * CS_PANEL;
     const size_t taps = (size_t)(a->kernel_size[0] * s->columns), row = taps * s->inner;
     const size_t left = s->inner - panel * CS_PANEL;
-    unsigned flags = 0;
-    for (size_t t = 0; t < work->taps; t++)
-        work->tap_panel[t] = at + t * (size_t)s->cols * CS_PANEL;
-    for (size_t n = 0; n < work->images; n++) {
-        const REAL *image = (const REAL *)work->call->shared + n * s->image;
-        const NAME(conv_tile) tile = {
-            .pixels = (int)(work->k[1] - work->k[0]),
-            .panels = (int)panels,
-            .taps = work->taps,
-            .channels = work->channels,
-            .source = work->source + n * work->taps * KERNEL_TILE_LIMIT,
-            .source_stride = KERNEL_TILE_LIMIT,
-            .panel = image + (size_t)work->call->out.c * s->line +
-                     (group * s->panels + panel) * s->panel_size,
-            .panel_size = s->panel_size,
-            .tap_panel = work->tap_panel,
-            .acc = work->acc,
-        };
-        static const size_t in_turn[KERNEL_TILE_LIMIT] = {0, 1, 2,  3,  4,  5,  6,  7,
-                                                          8, 9, 10, 11, 12, 13, 14, 15};
-        const NAME(finish_tile) sum = {
-            .pixels = tile.pixels,
-            .lanes = (int)(left < panels * CS_PANEL ? left : panels * CS_PANEL),
-            .acc_stride = panels * CS_PANEL,
-            .acc = work->acc,
-            .pixel = in_turn,
-            .known = tile.pixels,
-            .add = true,
-            .out_stride = row,
-            .out = (REAL *)work->call->dparameter[0] + (group * s->outer + work->k[0]) * row +
-                   (size_t)tap * s->inner + panel * CS_PANEL,
-        };
-        work->kernels->conv_tile(&tile);
-        flags |= work->kernels->finish_tile(&sum);
-    }
-    return flags;
+    const REAL *copies = work->call->shared;
+    size_t first, last;
+    cs_share(s->outer, tile, work->output_tiles, &first, &last);
+    const size_t k = group * s->outer + first;
+    const NAME(outer_tile) sums = {
+        .rows = (int)(last - first),
+        .panels = (int)panels,
+        .lanes = (int)(left < panels * CS_PANEL ? left : panels * CS_PANEL),
+        .images = work->images,
+        .runs = work->runs,
+        .length = work->length,
+        .left = copies + k * s->pixels,
+        .left_step = last - first,
+        .left_image = s->image,
+        .panel = copies + s->x_at + (group * s->panels + panel) * s->panel_size + at,
+        .panel_run = (size_t)s->cols * CS_PANEL,
+        .panel_image = s->image,
+        .panel_size = s->panel_size,
+        .out =
+            (REAL *)work->call->dparameter[0] + k * row + (size_t)tap * s->inner + panel * CS_PANEL,
+        .out_stride = row,
+        .acc = work->call->scratch,
+    };
+    return work->kernels->outer_tile(&sums);
 }
 
 /* The wider side turns slowest, so that its slice and the whole of the other stay in cache. */
-static unsigned run_unit(NAME(outer_work) *work, size_t unit) {
+static unsigned run_unit(const NAME(outer_work) *work, size_t unit) {
     const NAME(copies) *s = &work->s;
     const size_t taps = (size_t)(work->a->kernel_size[0] * s->columns);
     const size_t together = (size_t)work->kernels->tile_panels;
@@ -265,8 +243,7 @@ static unsigned run_unit(NAME(outer_work) *work, size_t unit) {
     const size_t quick = unit % fast, tap = unit / fast % taps, late = unit / fast / taps % slow;
     const size_t group = unit / fast / taps / slow;
     const size_t panel = (wide ? quick : late) * together;
-    load_outputs(work, group, wide ? late : quick);
-    return run_tile(work, group, (int64_t)tap, panel,
+    return run_tile(work, group, wide ? late : quick, (int64_t)tap, panel,
                     s->panels - panel < together ? s->panels - panel : together);
 }
 
@@ -275,20 +252,14 @@ unsigned NAME(weight_gradient_part)(const layer_call *call, const cs_node_attrib
     const NAME(kernels) *kernels = call->kernels;
     NAME(outer_work)
     work = {.call = call, .a = a, .kernels = kernels, .s = copies_of(a, call->in, call->out)};
-    const size_t tile = (size_t)kernels->tile_pixels, together = (size_t)kernels->tile_panels;
+    const size_t together = (size_t)kernels->tile_panels;
     const size_t height = (size_t)call->out.h, width = (size_t)call->out.w;
-    const bool whole = work.s.cols == call->out.w; /* rows lie side by side: one tap does */
+    const bool whole = work.s.cols == call->out.w; /* rows lie side by side: one run */
     work.images = (size_t)(call->images[1] - call->images[0]);
-    work.taps = whole ? 1 : height;
-    work.channels = whole ? height * width : width;
-    work.output_tiles = (work.s.outer + tile - 1) / tile;
+    work.runs = whole ? 1 : height;
+    work.length = whole ? height * width : width;
+    work.output_tiles = output_tiles(kernels, &work.s);
     work.bundles = (work.s.panels + together - 1) / together;
-    work.loaded = SIZE_MAX;
-    work.acc = call->scratch;
-    work.source = (const REAL **)(void *)((char *)call->scratch +
-                                          cs_align64(KERNEL_TILE_LIMIT * KERNEL_PANELS_LIMIT *
-                                                     CS_PANEL * sizeof(REAL)));
-    work.tap_panel = (size_t *)(void *)(work.source + work.images * height * KERNEL_TILE_LIMIT);
     size_t begin, end;
     unsigned flags = 0;
     cs_share((size_t)(a->groups * a->kernel_size[0] * work.s.columns) * work.bundles *

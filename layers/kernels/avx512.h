@@ -57,6 +57,9 @@ static inline mask NAME(first_lanes)(size_t count) {
 #define JOINED_PIXELS 4
 void AVX512(skip_tile)(const NAME(skip_tile) *tile);
 
+/* outer_14x32_avx512.c */
+unsigned AVX512(outer_tile)(const NAME(outer_tile) *tile);
+
 /* finish_avx512.c */
 unsigned AVX512(finish_tile)(const NAME(finish_tile) *tile);
 

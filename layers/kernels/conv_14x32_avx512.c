@@ -117,6 +117,7 @@ const NAME(kernels) NAME(kernels_avx512) = {
     .conv_tile = conv_tile,
     .wide_tile = WIDE_TILE,
     .skip_tile = AVX512(skip_tile),
+    .outer_tile = AVX512(outer_tile),
     .finish_tile = AVX512(finish_tile),
     .scale_shift = scale_shift,
     .sum_rows = AVX512(sum_rows),

@@ -8,24 +8,17 @@
 
 #include <assert.h>
 
-/* 6 x 16 floats or 3 x 16 doubles fill 12 of the 16 vector registers of AVX2. */
-#if REAL_IS_FLOAT
-#define TILE_PIXELS 6
-#else
-#define TILE_PIXELS 3
-#endif
-
 /* With a constant `pixels` after inlining, the inner loops unroll and the sums stay in registers.
  */
 static inline __attribute__((always_inline)) void conv_tile_body(const NAME(conv_tile) *tile,
                                                                  const int pixels) {
-    lanes sum[TILE_PIXELS][PANEL_VECTORS];
+    lanes sum[PORTABLE_PIXELS][PANEL_VECTORS];
     for (int v = 0; v < PANEL_VECTORS; v++)
         for (int p = 0; p < pixels; p++)
             sum[p][v] = tile->bias ? lanes_load(tile->bias + v * LANES) : (lanes){0};
     for (size_t t = 0; t < tile->taps; t++) {
         const REAL *weight = tile->panel + tile->tap_panel[t];
-        const REAL *source[TILE_PIXELS];
+        const REAL *source[PORTABLE_PIXELS];
         for (int p = 0; p < pixels; p++)
             source[p] = tile->source[t * tile->source_stride + (size_t)p];
         for (size_t c = 0; c < tile->channels; c++, weight += KERNEL_PANEL) {
@@ -47,12 +40,12 @@ static inline __attribute__((always_inline)) void conv_tile_body(const NAME(conv
 }
 
 static void conv_tile(const NAME(conv_tile) *tile) {
-    assert(tile->pixels >= 1 && tile->pixels <= TILE_PIXELS && tile->panels == 1);
+    assert(tile->pixels >= 1 && tile->pixels <= PORTABLE_PIXELS && tile->panels == 1);
     switch (tile->pixels) {
     case 1: conv_tile_body(tile, 1); break;
     case 2: conv_tile_body(tile, 2); break;
     case 3: conv_tile_body(tile, 3); break;
-#if TILE_PIXELS == 6
+#if PORTABLE_PIXELS == 6
     case 4: conv_tile_body(tile, 4); break;
     case 5: conv_tile_body(tile, 5); break;
     case 6: conv_tile_body(tile, 6); break;
@@ -82,7 +75,7 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
 #endif
 const NAME(kernels) TABLE = {
     .isa = ISA,
-    .tile_pixels = TILE_PIXELS,
+    .tile_pixels = PORTABLE_PIXELS,
     .tile_panels = 1,
     .skip_panels = SKIP_PANELS_PORTABLE,
     .skip_percent = 56,
@@ -92,6 +85,7 @@ const NAME(kernels) TABLE = {
     .conv_tile = conv_tile,
     .wide_tile = WIDE_TILE,
     .skip_tile = PORTABLE(skip_tile),
+    .outer_tile = PORTABLE(outer_tile),
     .finish_tile = PORTABLE(finish_tile),
     .scale_shift = scale_shift,
     .sum_rows = PORTABLE(sum_rows),

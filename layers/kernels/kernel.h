@@ -59,7 +59,27 @@ typedef struct NAME(conv_tile) {
     REAL *acc;         /* [pixels][panels][16], 64-byte aligned */
 } NAME(conv_tile);
 
-/* The same chains without the terms whose source is zero: any number of pixels x `panels` x 16.
+/* A tile of a weight's gradient: `rows` x `panels` x 16 chains an image, over `runs` stretches of
+ * `length` steps each. At a step the rows' factors lie side by side, those of the next step `left_step`
+ * elements on, through all stretches; so do each panel's 16, but a stretch begins `panel_run`
+ * elements behind the one before. For each image
+ * acc = +0; for steps ascending: acc = fma(left, panel, acc); then out = out + acc, and at last
+ * out + (+0). Row i's `lanes` results lie at out + i * out_stride. Returns STAGE_OWN where the last
+ * out is NaN or infinite, or 0. */
+typedef struct NAME(outer_tile) {
+    int rows;   /* 1 .. tile_pixels */
+    int panels; /* 1 .. tile_panels */
+    int lanes;  /* 1 .. 16 * panels */
+    size_t images, runs, length;
+    const REAL *left, *panel;
+    size_t left_step, left_image; /* left_image, panel_image: from one image to the next */
+    size_t panel_run, panel_image, panel_size;
+    REAL *out;
+    size_t out_stride;
+    REAL *acc; /* [rows][panels][16], 64-byte aligned, the kernel's own */
+} NAME(outer_tile);
+
+/* conv_tile's chains without the terms whose source is zero: any number of pixels x `panels` x 16.
  * nonzero[t * source_stride + p] points to the masks of source[t * source_stride + p], a word for
  * 16 channels (bit l for channel l of them; `channels` is a multiple of 16). Only channels whose
  * bit is set are multiplied. */
@@ -137,6 +157,7 @@ typedef struct NAME(kernels) {
      * (a product of floats is exact in double). In double it is conv_tile. */
     void (*wide_tile)(const NAME(conv_tile) *tile);
     void (*skip_tile)(const NAME(skip_tile) *tile);
+    unsigned (*outer_tile)(const NAME(outer_tile) *tile);
     /* Returns STAGE_ bits of the stages that met NaN or infinity. */
     unsigned (*finish_tile)(const NAME(finish_tile) *tile);
     /* out = fma(x, scale, shift) + 0 over rows x channels; returns STAGE_OWN or 0. */

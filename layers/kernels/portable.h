@@ -15,6 +15,16 @@
 #define PORTABLE(x) x##_portable_f64
 #endif
 
+/* 6 x 16 floats or 3 x 16 doubles fill 12 of the 16 vector registers of AVX2. */
+#if REAL_IS_FLOAT
+#define PORTABLE_PIXELS 6
+#else
+#define PORTABLE_PIXELS 3
+#endif
+
+/* outer_portable.c */
+unsigned PORTABLE(outer_tile)(const NAME(outer_tile) *tile);
+
 /* skip_portable.c: 4 panels of floats, or 2 of doubles, fill 8 registers of AVX2. */
 #if REAL_IS_FLOAT
 #define SKIP_PANELS_PORTABLE 4
