@@ -233,6 +233,7 @@ clean: ## removes what was built
 
 include tools/packaging.mk
 include bench/bench.mk
+include tests/browser/browser.mk
 include tests/faults.mk
 include tests/controls/controls.mk
 include tests/fuzz/fuzz.mk

@@ -408,7 +408,12 @@ typedef struct cs_diagnosis {
     /* Image i of the list; what *image points at is valid until the next call. Any order. Errors:
      * CS_ERROR_IO, CS_ERROR_FORMAT, CS_ERROR_MEMORY. */
     cs_status (*image)(void *state, int64_t index, cs_diagnosis_image *image, cs_error *err);
-    void *image_state;
+    /* The region of interest of an image at the model's input size, as cs_changes_options has it,
+     * for the report's pictures: allocated, or data NULL where the image has none. NULL: unknown,
+     * and no outline is drawn. Errors: those of reading a mask; the picture then goes without. */
+    cs_status (*region)(void *state, const cs_diagnosis_image *image, cs_tensor *mask,
+                        cs_error *err);
+    void *image_state; /* of both */
     int tests; /* p values that Holm's correction is over */
 } cs_diagnosis;
 

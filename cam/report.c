@@ -14,6 +14,7 @@ static void embedded(html *h, const char *begin, const char *end) {
 
 static void page_head(report *r) {
     html *h = &r->h;
+    char room[REPORT_NAME];
     html_put(h, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                 "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
@@ -21,16 +22,16 @@ static void page_head(report *r) {
                 "<title>");
     report_headline(r);
     html_put(h, " cnnscope diagnosis of ");
-    html_text(h, r->d->source);
+    html_text(h, report_base_name(r->d->source, room));
     html_put(h, "</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n");
     embedded(h, cs_report_css, cs_report_css_end);
     html_put(h, "</style>\n</head>\n<body>\n"
                 "<a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n"
                 "<header class=\"masthead\"><span><b>cnnscope</b> diagnosis</span>"
                 "<span>Model <b>");
-    html_name(h, r->d->model_path);
+    html_name(h, report_base_name(r->d->model_path, room));
     html_put(h, "</b></span><span>Images <b>");
-    html_name(h, r->d->source);
+    html_name(h, report_base_name(r->d->source, room));
     html_put(h, "</b></span></header>\n");
 }
 
@@ -38,6 +39,7 @@ static void key_number(html *h, const char *name) { html_format(h, "<div><dt>%s<
 
 static void key_numbers(report *r) {
     html *h = &r->h;
+    char room[REPORT_NAME];
     html_put(h, "<dl class=\"key\">");
     key_number(h, "Images diagnosed");
     html_count(h, r->done);
@@ -61,7 +63,7 @@ static void key_numbers(report *r) {
     key_number(h, "Region of interest");
     html_put(h, r->d->roi ? "<small class=\"name\">" : "\xE2\x80\x93<small>none given</small>");
     if (r->d->roi) {
-        html_name(h, r->d->roi);
+        html_name(h, report_base_name(r->d->roi, room));
         html_put(h, r->d->roi_is_template ? ", approximate</small>" : "</small>");
     }
     html_put(h, "</dd></div></dl>\n");
@@ -107,21 +109,6 @@ static cs_status page(report *r, cs_error *err) {
     return CS_OK;
 }
 
-/* One outline for all pictures: the template, or a picture of a mask. A folder or list of masks has
- * none. */
-static cs_status load_mask(report *r, cs_error *err) {
-    const cs_preprocess *p = cs_model_preprocess(r->d->model);
-    if (!r->d->roi)
-        return CS_OK;
-    if (r->d->roi_is_template) {
-        cs_chest_template shape = CS_CHEST_TEMPLATE_DEFAULT;
-        return cs_chest_template_make(&shape, p->height, p->width, &r->mask, err);
-    }
-    return cs_mask_load(r->d->roi, p->width, p->height, &r->mask, NULL) == CS_ERROR_MEMORY
-               ? cs_error_set(err, CS_ERROR_MEMORY, r->d->roi, -1, "no memory for a mask")
-               : CS_OK;
-}
-
 /* Nothing half-written stays. */
 static cs_status close_page(report *r, const char *path, cs_status status, cs_error *err) {
     bool failed = ferror(r->h.file) != 0;
@@ -143,8 +130,6 @@ cs_status cs_diagnosis_write_report(const cs_diagnosis *diagnosis, const char *f
     cs_status status = report_findings_make(&r, err);
     if (status == CS_OK)
         status = report_survey(&r, err);
-    if (status == CS_OK)
-        status = load_mask(&r, err);
     if (status == CS_OK) {
         r.h.file = fopen(path, "wbe");
         if (!r.h.file)
@@ -153,7 +138,6 @@ cs_status cs_diagnosis_write_report(const cs_diagnosis *diagnosis, const char *f
     }
     if (r.h.file)
         status = close_page(&r, path, page(&r, err), err);
-    cs_tensor_release(&r.mask);
     report_findings_free(&r);
     return status;
 }

@@ -1,5 +1,77 @@
 "use strict";
-/* report.js - sorts, filters and opens the table of all images; everything else reads without it. */
+/* report.js - pictures open large; the table of all images is sorted, filtered, its rows opened. All else reads without it. */
+(function () {
+  const figures = Array.from(document.querySelectorAll(".hero, .telling figure")).filter((figure) => figure.querySelector(".picture"));
+  const dialog = document.createElement("dialog");
+  const make = (tag, text) => {
+    const made = document.createElement(tag);
+    made.textContent = text;
+    if (tag === "button") made.type = "button";
+    return made;
+  };
+  const title = make("b", "");
+  const back = make("button", "Previous");
+  const on = make("button", "Next");
+  const shut = make("button", "Close");
+  const place = make("figure", "");
+  const bar = make("p", "");
+  const buttons = make("span", "");
+  let at = 0;
+
+  function show(index) {
+    const name = figures[index].querySelector("figcaption b").textContent;
+    at = index;
+    place.replaceChildren(...Array.from(figures[index].children, (child) => child.cloneNode(true)));
+    place.querySelectorAll(".enlarge").forEach((button) => button.remove());
+    title.textContent = "Picture " + (index + 1) + " of " + figures.length;
+    dialog.setAttribute("aria-label", title.textContent + ": " + name);
+    back.disabled = index === 0;
+    on.disabled = index === figures.length - 1;
+  }
+
+  function step(by) {
+    const next = at + by;
+    if (next < 0 || next >= figures.length) return;
+    show(next);
+    if (document.activeElement === document.body) (by < 0 ? on : back).focus();
+  }
+
+  if (figures.length === 0 || !dialog.showModal) return;
+  bar.className = "bar";
+  title.setAttribute("aria-live", "polite");
+  buttons.append(back, " ", on, " ", shut);
+  bar.append(title, buttons);
+  dialog.append(bar, place);
+  document.body.append(dialog);
+  back.addEventListener("click", () => step(-1));
+  on.addEventListener("click", () => step(1));
+  shut.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowLeft") step(-1);
+    if (event.key === "ArrowRight") step(1);
+  });
+  figures.forEach((figure, index) => {
+    const pictures = figure.querySelector(".pictures");
+    const button = make("button", "Enlarge");
+    const open = () => {
+      show(index);
+      dialog.showModal();
+      shut.focus();
+    };
+    button.className = "enlarge";
+    button.setAttribute("aria-label", "Enlarge " + figure.querySelector("figcaption b").textContent);
+    button.setAttribute("aria-haspopup", "dialog");
+    button.addEventListener("click", open);
+    pictures.append(button);
+    pictures.addEventListener("click", (event) => {
+      if (event.target.closest(".picture")) {
+        button.focus({ preventScroll: true });
+        open();
+      }
+    });
+  });
+})();
 (function () {
   const page = 200; // rows shown at first: a browser lays out a few hundred at once
   const table = document.getElementById("images");
@@ -104,6 +176,10 @@
   body.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button) toggle(button.closest("tr"));
+  });
+  body.addEventListener("keydown", (event) => {
+    const row = event.key === "Escape" && event.target.closest("tr");
+    if (row) close(row);
   });
   const again = () => {
     shown = page;

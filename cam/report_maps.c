@@ -11,12 +11,20 @@ static double brightest(const cs_diagnosis *d) {
     return most;
 }
 
+/* What a cell of the confusion matrix means, from the class's side. */
+static const char *cell_words(cs_cell cell) {
+    static const char *const words[CS_CELL_COUNT] = {
+        "all", "labelled so too (true positive)", "labelled otherwise (false positive)",
+        "labelled so, predicted otherwise (false negative)", "neither (true negative)"};
+    return words[cell];
+}
+
 static void caption(report *r, const cs_diagnosis_group *g) {
     html *h = &r->h;
     char room[24];
     html_put(h, "<figcaption><b>");
     html_name(h, report_class(r->d, g->class_index, room));
-    html_format(h, "</b>, %s<br>", cs_cell_name(g->cell));
+    html_format(h, "</b>, %s<br>", cell_words(g->cell));
     html_count(h, g->count);
     html_put(h, g->count == 1 ? " map" : " maps");
     if (g->empty_maps > 0) {

@@ -49,6 +49,8 @@ typedef struct report_pick {
 
 enum { REPORT_MOST, REPORT_LEAST, REPORT_WRONG, REPORT_PICK_LISTS, REPORT_PICKS = 6 };
 
+enum { REPORT_NAME = 512 };
+
 typedef struct report {
     html h;
     const cs_diagnosis *d;
@@ -56,9 +58,10 @@ typedef struct report {
     int leading; /* the finding with the strongest verdict, first of equals */
     int64_t done, empty, answered, labelled, correct; /* images */
     report_answer whole, answer[CS_CHANGE_COUNT];
+    /* Of the images predicted as the leading finding's class: its main change, and the control. */
+    report_answer lead, lead_control;
     report_pick pick[REPORT_PICK_LISTS][REPORT_PICKS]; /* best first */
     int64_t picked[REPORT_PICK_LISTS];
-    cs_tensor mask; /* the region of interest, where one serves for all; else cleared */
 } report;
 
 /* report_finding.c. Errors: CS_ERROR_MEMORY. */
@@ -80,6 +83,10 @@ void report_limits(report *r);
 
 /* As many decimals as tell values of this size apart. */
 int report_digits(double value);
+
+/* The last part of a path, in `room`: a report is passed on, and where its files lay on somebody's
+ * machine is for manifest.json alone. */
+const char *report_base_name(const char *path, char room[REPORT_NAME]);
 
 /* The class's name, or its number in `room`. */
 const char *report_class(const cs_diagnosis *d, int64_t index, char room[24]);

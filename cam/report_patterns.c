@@ -53,6 +53,10 @@ static void null_line(html *h, const report_finding *f) {
                 : f->below   ? "Flagged below "
                              : "Flagged above ");
     html_number(h, t->value, report_digits(t->value));
+    if (t->null_count == 0) {
+        html_put(h, ": there is no null, since each image has a region of its own. ");
+        return;
+    }
     html_put(h, ". Null: median ");
     html_number(h, t->null_median, report_digits(t->null_median));
     html_put(h, ", ");
@@ -132,7 +136,7 @@ static void class_row(report *r, const cs_diagnosis_flag *flag) {
     char room[24];
     html_put(h, "<tr><th scope=\"row\">");
     html_name(h, report_class(r->d, flag->class_index, room));
-    html_format(h, "</th><td>%s</td><td>", report_pattern_title(flag->pattern));
+    html_format(h, "</th><td class=\"t\">%s</td><td>", report_pattern_title(flag->pattern));
     report_grade(h, flag->verdict);
     html_put(h, "</td><td class=\"n\">");
     html_count(h, flag->count);

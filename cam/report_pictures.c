@@ -30,39 +30,47 @@ static place suspect_of(const report *r, const cs_diagnosis_row *row, double wid
     return (place){0};
 }
 
-/* The outline of the mask: between pixels in rows, then in columns. */
-static void outline(html *h, const cs_tensor *mask) {
-    html_put(h, "<path class=\"region\" d=\"");
-    for (int64_t y = 0; y < mask->h; y++)
-        for (int64_t x = 0; x < mask->w; x++) {
-            bool in = cs_tensor_at(mask, 0, 0, y, x) >= 0.5;
-            if (x + 1 < mask->w && in != (cs_tensor_at(mask, 0, 0, y, x + 1) >= 0.5))
-                html_format(h, "M%d %dv1", (int)x + 1, (int)y);
-            if (y + 1 < mask->h && in != (cs_tensor_at(mask, 0, 0, y + 1, x) >= 0.5))
-                html_format(h, "M%d %dh1", (int)x, (int)y + 1);
+static bool inside(const cs_tensor *mask, int64_t y, int64_t x) {
+    return cs_tensor_at(mask, 0, 0, y, x) >= 0.5;
+}
+
+/* The lines between two rows of the mask's pixels where one is inside and one is not (`down`: its
+ * columns), each stretch one stroke. */
+static void outline_along(html *h, const cs_tensor *mask, bool down) {
+    const int64_t lines = (down ? mask->w : mask->h) - 1, length = down ? mask->h : mask->w;
+    for (int64_t i = 0; i < lines; i++)
+        for (int64_t j = 0, begin = -1; j <= length; j++) {
+            bool edge = j < length && (down ? inside(mask, j, i) != inside(mask, j, i + 1)
+                                            : inside(mask, i, j) != inside(mask, i + 1, j));
+            if (edge && begin < 0)
+                begin = j;
+            if (edge || begin < 0)
+                continue;
+            html_format(h, down ? "M%d %dv%d" : "M%d %dh%d", (int)(down ? i + 1 : begin),
+                        (int)(down ? begin : i + 1), (int)(j - begin));
+            begin = -1;
         }
-    html_put(h, "\"/>");
 }
 
-/* The outline stands in the page once; the pictures refer to it. */
-static void shared_outline(report *r) {
-    if (!r->mask.data)
-        return;
-    html_put(&r->h, "<svg class=\"store\" width=\"0\" height=\"0\" aria-hidden=\"true\"><defs>"
-                    "<g id=\"roi\">");
-    outline(&r->h, &r->mask);
-    html_put(&r->h, "</g></defs></svg>\n");
+/* The outline of the image's own region of interest; nothing where it has none that can be read. */
+static void outline(report *r, const cs_diagnosis_image *image) {
+    cs_tensor mask = {0};
+    if (r->d->region && r->d->region(r->d->image_state, image, &mask, NULL) == CS_OK && mask.data) {
+        html_put(&r->h, "<path class=\"region\" d=\"");
+        outline_along(&r->h, &mask, false);
+        outline_along(&r->h, &mask, true);
+        html_put(&r->h, "\"/>");
+    }
+    cs_tensor_release(&mask);
 }
 
-static void marks(report *r, const cs_diagnosis_row *row, const cs_image *image) {
+static void marks(report *r, const cs_diagnosis_image *image, const cs_diagnosis_row *row,
+                  const cs_image *shown) {
     html *h = &r->h;
-    place p = suspect_of(r, row, (double)image->width, (double)image->height);
-    if (p.width <= 0.0 && !r->mask.data)
-        return;
-    html_format(h, "<svg viewBox=\"0 0 %d %d\" aria-hidden=\"true\">", (int)image->width,
-                (int)image->height);
-    if (r->mask.data)
-        html_put(h, "<use href=\"#roi\"/>");
+    place p = suspect_of(r, row, (double)shown->width, (double)shown->height);
+    html_format(h, "<svg viewBox=\"0 0 %d %d\" aria-hidden=\"true\">", (int)shown->width,
+                (int)shown->height);
+    outline(r, image);
     if (p.width > 0.0) {
         html_put(h, "<rect class=\"box\"");
         coordinate(h, "x", p.x);
@@ -74,16 +82,18 @@ static void marks(report *r, const cs_diagnosis_row *row, const cs_image *image)
     html_put(h, "</svg>");
 }
 
-static cs_status picture(report *r, const cs_image *image, const char *what, const char *name,
-                         const cs_diagnosis_row *row, cs_error *err) {
+/* `row`: with the regions that count; NULL: without. */
+static cs_status picture(report *r, const cs_image *shown, const char *what,
+                         const cs_diagnosis_image *image, const cs_diagnosis_row *row,
+                         cs_error *err) {
     html *h = &r->h;
     html_format(h, "<span class=\"picture\"><img alt=\"%s ", what);
-    html_text(h, name);
-    html_format(h, "\" width=\"%d\" height=\"%d\" src=", (int)image->width, (int)image->height);
-    CS_TRY(html_png(h, image, err));
+    html_text(h, image->file);
+    html_format(h, "\" width=\"%d\" height=\"%d\" src=", (int)shown->width, (int)shown->height);
+    CS_TRY(html_png(h, shown, err));
     html_put(h, ">");
     if (row)
-        marks(r, row, image);
+        marks(r, image, row, shown);
     html_put(h, "</span>");
     return CS_OK;
 }
@@ -101,14 +111,14 @@ static cs_status pair(report *r, const cs_diagnosis_image *image, const cs_diagn
         html_put(h, "<p class=\"soft\">The picture can no longer be read.</p>");
         return CS_OK;
     }
-    html_format(h, "<div class=\"%s\">", plain ? "pair" : "single");
+    html_format(h, "<div class=\"pictures %s\">", plain ? "pair" : "single");
     if (plain)
-        status = picture(r, &input.display, "Image", image->file, NULL, err);
+        status = picture(r, &input.display, "Image", image, NULL, err);
     if (status == CS_OK && row->map_status == CS_CAM_OK && map)
         status = report_heat_overlay(&input.display, map, &overlay, err);
     if (status == CS_OK)
         status = picture(r, overlay.pixels ? &overlay : &input.display,
-                         overlay.pixels ? "Heat over" : "Empty map of", image->file, row, err);
+                         overlay.pixels ? "Heat over" : "Empty map of", image, row, err);
     html_put(h, "</div>");
     cs_image_free(&overlay);
     cs_input_free(&input);
@@ -193,7 +203,6 @@ cs_status report_hero(report *r, cs_error *err) {
     cs_diagnosis_image image = {0};
     html *h = &r->h;
     const report_pick *pick = &r->pick[REPORT_MOST][0];
-    shared_outline(r);
     if (r->picked[REPORT_MOST] == 0)
         return CS_OK;
     CS_TRY(r->d->image(r->d->image_state, pick->image, &image, err));
@@ -238,7 +247,7 @@ cs_status report_telling(report *r, cs_error *err) {
         html_count(h, r->done);
         html_put(h, " images. Left as the model sees it, right with its heat (the map's maximum is "
                     "brightest");
-        html_put(h, r->mask.data ? "; blue: the region of interest" : "");
+        html_put(h, r->d->roi && r->d->region ? "; blue: the region of interest" : "");
         html_put(h, r->finding[r->leading].change != CS_CHANGE_COUNT
                         ? "; dashed: what was changed).</p>\n"
                         : ").</p>\n");

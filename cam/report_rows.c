@@ -2,6 +2,7 @@
 #include "report_parts.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Statistics in the row, then those shown when it is opened. */
 static const struct {
@@ -94,12 +95,35 @@ static void beyond_cell(report *r, const cs_diagnosis_row *row) {
     html_put(h, "</td>");
 }
 
-static void status_cell(html *h, const cs_diagnosis_image *image, const cs_diagnosis_row *row) {
+/* A message with the last part of each path that it may name in the path's place. */
+static void put_message(report *r, const cs_diagnosis_image *image) {
+    const char *const paths[] = {image->path, r->d->roi, r->d->source};
+    char out[2048] = {0}, room[REPORT_NAME];
+    size_t used = 0;
+    for (const char *s = image->message; *s && used + 1 < sizeof out;) {
+        const char *path = NULL;
+        for (size_t i = 0; i < sizeof paths / sizeof paths[0] && !path; i++)
+            if (paths[i] && *paths[i] && strncmp(s, paths[i], strlen(paths[i])) == 0)
+                path = paths[i];
+        if (path)
+            used += (size_t)snprintf(out + used, sizeof out - used, "%s",
+                                     path == image->path ? image->file
+                                                         : report_base_name(path, room));
+        else
+            out[used++] = *s;
+        s += path ? strlen(path) : 1;
+        used = used < sizeof out ? used : sizeof out - 1;
+    }
+    html_name(&r->h, out);
+}
+
+static void status_cell(report *r, const cs_diagnosis_image *image, const cs_diagnosis_row *row) {
+    html *h = &r->h;
     bool ok = image->status == CS_OK && row && row->map_status == CS_CAM_OK;
     html_put(h, ok ? "<td>ok" : "<td class=\"failed\">");
     if (image->status != CS_OK) {
         html_format(h, "%s: ", cs_status_name(image->status));
-        html_name(h, image->message);
+        put_message(r, image);
     } else if (!ok)
         html_put(h, row ? "empty map" : "no map");
     html_put(h, "</td>");
@@ -113,7 +137,7 @@ static void one_row(report *r, const cs_diagnosis_image *image, const cs_diagnos
     html_put(h, "<tr><th scope=\"row\"><button type=\"button\">");
     html_name(h, image->file);
     html_put(h, "</button></th>");
-    status_cell(h, image, row);
+    status_cell(r, image, row);
     if (r->labelled > 0)
         text_cell(h, report_class(r->d, image->label, room), false);
     text_cell(h, report_class(r->d, image->predicted, room), false);
@@ -152,8 +176,8 @@ static void tools(report *r) {
 cs_status report_rows(report *r, cs_error *err) {
     html *h = &r->h;
     html_put(h, "<section id=\"all\" aria-labelledby=\"all-h\"><h2 id=\"all-h\">All images</h2>\n"
-                "<p>A head sorts, a name opens the rest of its row. Exact numbers, and those of "
-                "every change, are in diagnosis.csv.</p>\n");
+                "<p>A head sorts, a name opens the rest of its row, Escape closes it. Exact "
+                "numbers, and those of every change, are in diagnosis.csv.</p>\n");
     tools(r);
     html_put(h, "<div class=\"wide\" role=\"region\" aria-labelledby=\"all-h\" tabindex=\"0\">"
                 "<table id=\"images\">");

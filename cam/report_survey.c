@@ -58,6 +58,29 @@ static void add_answer(report *r, const cs_diagnosis_image *image, const cs_diag
     }
 }
 
+static void count_kept(report_answer *a, const cs_diagnosis_image *image,
+                       const cs_diagnosis_row *row, cs_change change) {
+    for (int f = 0; f < CS_FILL_COUNT; f++) {
+        a->count += row->change[change][f].predicted >= 0;
+        a->kept += row->change[change][f].predicted == image->predicted;
+    }
+}
+
+/* What the verdict says of answers that change: only images whose answer is the class count. */
+static void add_lead(report *r, const cs_diagnosis_image *image, const cs_diagnosis_row *row) {
+    const report_finding *f = &r->finding[r->leading];
+    if (!f->flag || f->change == CS_CHANGE_COUNT || !row->has_changes ||
+        row->class_index != f->flag->class_index || image->predicted != row->class_index)
+        return;
+    count_kept(&r->lead, image, row, f->change);
+    if (f->pattern == CS_PATTERN_SIDE)
+        count_kept(&r->lead_control, image, row,
+                   f->change == CS_CHANGE_LEFT ? CS_CHANGE_RIGHT : CS_CHANGE_LEFT);
+    else
+        for (int c = CS_CHANGE_CONTROL; c <= CS_CHANGE_CONTROL_LAST; c++)
+            count_kept(&r->lead_control, image, row, (cs_change)c);
+}
+
 /* The row of the predicted class, or the first. */
 static const cs_diagnosis_row *main_row(const cs_diagnosis_image *image) {
     for (int64_t i = 0; i < image->row_count; i++)
@@ -83,6 +106,7 @@ static void add_image(report *r, int64_t index, const cs_diagnosis_image *image)
     if (image->label >= 0 && image->label != image->predicted)
         offer(r, REPORT_WRONG, index, row - image->rows, row->probability);
     for (int64_t i = 0; i < image->row_count; i++) {
+        add_lead(r, image, &image->rows[i]);
         double key = key_of(&r->finding[r->leading], &image->rows[i]);
         offer(r, REPORT_MOST, index, i, key);
         offer(r, REPORT_LEAST, index, i, -key);

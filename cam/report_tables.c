@@ -230,23 +230,25 @@ static void confusion(report *r) {
 void report_options(report *r) {
     html *h = &r->h;
     const cs_diagnosis *d = r->d;
+    char room[REPORT_NAME];
     html_put(h, "<section id=\"how\" aria-labelledby=\"how-h\"><h2 id=\"how-h\">How it was done"
                 "</h2>\n");
     confusion(r);
     thresholds(r);
     html_put(h, "<h3>Options</h3>\n<dl class=\"options\">\n");
-    option(h, "Model", d->model_path);
+    option(h, "Model", report_base_name(d->model_path, room));
     option(h, "Its manifest's SHA-256", cs_model_manifest_sha256(d->model));
     option(h, "Its binary's SHA-256", cs_model_binary_sha256(d->model));
-    option(h, "Images", d->source);
+    option(h, "Images", report_base_name(d->source, room));
     option(h, "Method", d->method);
     option(h, "Layer", d->layer);
     option(h, "Explained class", d->class_text);
     option(h, "Target", d->target);
-    option(h, "Region of interest", d->roi ? d->roi : "none");
+    option(h, "Region of interest", d->roi ? report_base_name(d->roi, room) : "none");
     option(h, "Changes to pictures", d->has_changes ? "tried" : "off");
     option(h, "Intervals and tests", d->by_patient ? "by patient" : "by image");
     html_format(h, "<dt>Seed</dt><dd>%llu</dd>\n", (unsigned long long)d->seed);
     option(h, "Program", "cnnscope " CNNSCOPE_VERSION);
+    option(h, "Where the files lay", "in manifest.json beside this page, not in the page");
     html_put(h, "</dl>\n</section>\n");
 }

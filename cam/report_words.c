@@ -2,6 +2,7 @@
 #include "report_parts.h"
 
 #include <math.h>
+#include <string.h>
 
 const char *report_pattern_title(cs_pattern pattern) {
     static const char *const titles[CS_PATTERN_COUNT] = {"Heat in one corner", "Heat spread evenly",
@@ -27,6 +28,17 @@ const char *report_class(const cs_diagnosis *d, int64_t index, char room[24]) {
     const char *name = index >= 0 ? cs_model_class_name(d->model, index) : NULL;
     snprintf(room, 24, "class %d", (int)index);
     return index < 0 ? "" : name ? name : room;
+}
+
+const char *report_base_name(const char *path, char room[REPORT_NAME]) {
+    size_t end = path ? strlen(path) : 0;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && !(path[begin - 1] == '/' && end > 1))
+        begin--;
+    snprintf(room, REPORT_NAME, "%.*s", (int)(end - begin), path ? path + begin : "");
+    return room;
 }
 
 void report_grade(html *h, cs_verdict verdict) {
@@ -122,14 +134,6 @@ static void value_of(html *h, const char *before, cs_interval v, const char *aft
     html_put(h, after);
 }
 
-static void heat_for(html *h, const report_finding *f) {
-    html_put(h, "the heat");
-    if (f->class_name) {
-        html_put(h, " for ");
-        html_name(h, f->class_name);
-    }
-}
-
 static double energy_of(const report_finding *f, cs_region region) {
     return f->group ? f->group->statistic[CS_STAT_ENERGY_TOP_LEFT + (int)region].value
                     : (double)NAN;
@@ -144,48 +148,54 @@ static double area_of(const report_finding *f, cs_region region) {
            f->group->statistic[CS_STAT_ENRICHMENT_TOP_LEFT + (int)region].value;
 }
 
-static void maps_say(html *h, const report_finding *f) {
-    cs_region region = f->pattern == CS_PATTERN_ROI ? CS_REGION_ROI : f->flag->suspect;
-    switch (f->pattern) {
-    case CS_PATTERN_CORNER:
-        bold_percent(h, energy_of(f, region));
-        html_put(h, " of ");
-        heat_for(h, f);
-        html_format(h, " lies in %s, ", f->where ? f->where : "a corner");
-        html_percent(h, area_of(f, region));
-        value_of(h, " of the picture: ", f->flag->mean, " times what an even map has there");
-        break;
-    case CS_PATTERN_ROI:
-        bold_percent(h, 1.0 - energy_of(f, region));
-        html_put(h, " of ");
-        heat_for(h, f);
-        html_put(h, " lies outside the region of interest, which is ");
-        html_percent(h, area_of(f, region));
-        value_of(h, " of the picture; inside lies ", f->flag->mean,
-                 " times what an even map has there");
-        break;
-    case CS_PATTERN_UNIFORM:
-        html_put(h, "For ");
-        heat_for(h, f);
-        value_of(h, ", the maps' entropy is ", f->flag->mean, " of an even map's");
-        break;
-    case CS_PATTERN_SIDE:
-    case CS_PATTERN_COUNT:
-        html_put(h, "In ");
-        bold_percent(h, f->flag->share.value);
-        html_put(h, " of the images ");
-        heat_for(h, f);
-        html_format(h, " is on %s", f->where ? f->where : "one side");
-        value_of(h, "; its mean laterality is ", f->flag->mean, " (-1 left, 1 right)");
-        break;
+/* "When the model says OPACITY, ": which maps are spoken of. */
+static void when(report *r, const report_finding *f) {
+    html *h = &r->h;
+    if (!f->class_name) {
+        html_put(h, "In the maps, ");
+        return;
     }
-    html_put(h, "; the threshold, fixed before the images were seen, is ");
-    html_number(h, f->limit ? f->limit->value : (double)NAN,
-                report_digits(f->limit ? f->limit->value : 1.0));
-    html_put(h, ". ");
+    html_put(h, strcmp(r->d->class_text, "argmax") == 0 ? "When the model says "
+                                                        : "In the maps for ");
+    html_name(h, f->class_name);
+    html_put(h, ", ");
 }
 
-static void change_says(html *h, const report_finding *f) {
+/* Where the heat lies, in plain words. */
+static void maps_say(report *r, const report_finding *f) {
+    html *h = &r->h;
+    when(r, f);
+    switch (f->pattern) {
+    case CS_PATTERN_CORNER:
+        bold_percent(h, energy_of(f, f->flag->suspect));
+        html_format(h, " of the heat lies in %s, which is ", f->where ? f->where : "a corner");
+        html_percent(h, area_of(f, f->flag->suspect));
+        html_put(h, " of the picture. ");
+        break;
+    case CS_PATTERN_ROI:
+        bold_percent(h, 1.0 - energy_of(f, CS_REGION_ROI));
+        html_put(h, " of the heat lies outside the region of interest; heat without a preference "
+                    "would have ");
+        html_percent(h, 1.0 - area_of(f, CS_REGION_ROI));
+        html_put(h, " there. ");
+        break;
+    case CS_PATTERN_UNIFORM: html_put(h, "the heat prefers no place of the picture. "); break;
+    case CS_PATTERN_SIDE:
+    case CS_PATTERN_COUNT:
+        html_format(h, "the heat lies on %s in ", f->where ? f->where : "one side");
+        bold_percent(h, f->flag->share.value);
+        html_put(h, " of the images. ");
+        break;
+    }
+}
+
+static double share_changed(const report_answer *a) {
+    return 1.0 - (double)a->kept / (double)a->count;
+}
+
+/* How the answer changes when the place is covered, in plain words. */
+static void change_says(report *r, const report_finding *f) {
+    html *h = &r->h;
     if (f->change == CS_CHANGE_COUNT || !isfinite(f->flag->relative.value)) {
         html_put(h, "Whether the score depends on it was not tried. ");
         return;
@@ -196,16 +206,43 @@ static void change_says(html *h, const report_finding *f) {
         html_put(h, " of the predictions survive beyond chance: what is read needs no place. ");
         return;
     }
-    html_format(h, "With %s, the margin over the next class falls by ", f->change_text);
-    bold_percent(h, f->flag->relative.value);
-    if (isfinite(f->flag->relative.low) && isfinite(f->flag->relative.high)) {
-        html_put(h, " (");
-        html_percent(h, f->flag->relative.low);
-        html_put(h, " to ");
-        html_percent(h, f->flag->relative.high);
-        html_put(h, ")");
+    if (r->lead.count == 0 || r->lead_control.count == 0)
+        return;
+    html_format(h, "With %s, ", f->change_text);
+    bold_percent(h, share_changed(&r->lead));
+    html_format(h, " of these answers change; with %s, ", f->control_text);
+    bold_percent(h, share_changed(&r->lead_control));
+    html_put(h, " do. ");
+}
+
+/* The same as the flag has it: statistic and threshold, excess and control. */
+static void numbers_say(report *r, const report_finding *f) {
+    static const char *const what[CS_PATTERN_COUNT] = {
+        " times what an even map has there", " of an even map's entropy",
+        " times the heat in the region that an even map has there",
+        " is the mean laterality (\xE2\x88\x92" "1 left, +1 right)"};
+    html *h = &r->h;
+    html_put(h, "<p class=\"numbers\">");
+    value_of(h, "In numbers: ", f->flag->mean, what[f->pattern]);
+    html_put(h, "; the threshold, fixed before the images were seen, is ");
+    html_number(h, f->limit ? f->limit->value : (double)NAN,
+                report_digits(f->limit ? f->limit->value : 1.0));
+    html_put(h, ".");
+    if (f->pattern != CS_PATTERN_UNIFORM && f->change != CS_CHANGE_COUNT &&
+        isfinite(f->flag->relative.value)) {
+        html_format(h, " With %s, the margin over the next class falls by ", f->change_text);
+        bold_percent(h, f->flag->relative.value);
+        if (isfinite(f->flag->relative.low) && isfinite(f->flag->relative.high)) {
+            html_put(h, " (");
+            html_percent(h, f->flag->relative.low);
+            html_put(h, " to ");
+            html_percent(h, f->flag->relative.high);
+            html_put(h, ")");
+        }
+        html_format(h, " of itself more than with %s: 100&nbsp;%% is where an answer turns.",
+                    f->control_text);
     }
-    html_format(h, " more than with %s. ", f->control_text);
+    html_put(h, "</p>\n");
 }
 
 /* "Also supported: heat on one side." for the patterns of a verdict but `except`. */
@@ -230,8 +267,8 @@ void report_lead(report *r) {
     if (r->done == 0)
         html_put(h, "What was wrong with each entry stands in the table below.");
     else if (f->verdict == CS_VERDICT_SUPPORTED || f->verdict == CS_VERDICT_MAP_ONLY) {
-        maps_say(h, f);
-        change_says(h, f);
+        maps_say(r, f);
+        change_says(r, f);
         if (f->verdict == CS_VERDICT_MAP_ONLY && r->d->has_changes)
             html_put(h, "So the pattern is in the maps; that the score depends on it, more than on "
                         "other places, is not shown. ");
@@ -244,7 +281,11 @@ void report_lead(report *r) {
                     "not show, is not found this way. ");
     if (r->done > 0)
         list_of(r, "Not judged: ", CS_VERDICT_UNDETERMINED, -1);
-    html_put(h, "</p>\n<p class=\"caution\">");
+    html_put(h, "</p>\n");
+    if (r->done > 0 &&
+        (f->verdict == CS_VERDICT_SUPPORTED || f->verdict == CS_VERDICT_MAP_ONLY))
+        numbers_say(r, f);
+    html_put(h, "<p class=\"caution\">");
     html_put(h, any_of(r, CS_VERDICT_SUPPORTED)
                     ? "This is evidence, not proof. &ldquo;Supported&rdquo; means that two looks "
                       "agree: where the heat lies, beyond what blank and noise inputs give, and "

@@ -359,6 +359,23 @@ static cs_status give_image(void *state, int64_t index, cs_diagnosis_image *imag
     return CS_OK;
 }
 
+/* cs_diagnosis.region: boxes need no more of the image than its size. */
+static cs_status give_region(void *state, const cs_diagnosis_image *image, cs_tensor *mask,
+                             cs_error *err) {
+    const diagnose_job *job = state;
+    const cs_input input = {.original_width = image->width, .original_height = image->height};
+    cs_tensor found = {0};
+    bool owned = false;
+    CS_TRY(diagnose_roi_mask(&job->roi, image->file, &input, &found, &owned, err));
+    if (owned || !found.data) {
+        *mask = found;
+        return CS_OK;
+    }
+    CS_TRY(cs_tensor_allocate(mask, found.dtype, 1, 1, found.h, found.w, err));
+    memcpy(mask->data, found.data, (size_t)cs_tensor_count(&found) * cs_dtype_size(found.dtype));
+    return CS_OK;
+}
+
 static cs_status summarise(diagnose_job *job, cs_error *err) {
     cs_diagnosis *d = &job->diagnosis;
     *d = (cs_diagnosis){.model = job->model,
@@ -383,6 +400,7 @@ static cs_status summarise(diagnose_job *job, cs_error *err) {
                             job->list.labelled > 0 ? cs_model_class_count(job->model) : 0,
                         .nulls = &job->nulls,
                         .image = give_image,
+                        .region = give_region,
                         .image_state = job};
     double start = cs_seconds();
     progress_begin_work(&job->bar, job->common->quiet);
