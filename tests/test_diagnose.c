@@ -218,6 +218,13 @@ START_TEST(test_bad_entries) {
     require_says(csv, "\nsub/00.png,,");
     free(csv);
     ck_assert_int_eq(line_count("bad", "diagnosis.csv"), IMAGES + 8);
+    char *page = output("bad", "report.html");
+    require_says(page, "of 19 entries");
+    ck_assert_msg(!strstr(page, folder), "the page tells where its files lie");
+    free(page);
+    r = diagnose(images, "gate",
+                 "--no-counterfactuals --roi chest-template --fail-on corner,uniform,roi,side");
+    require_code(r, 1);
     snprintf(path, sizeof path, "%s/twice.csv", folder);
     char text[] = "file\nimages/00.png\nimages/00.png\nimages/none.png\n";
     test_file_put(path, text, sizeof text - 1);
@@ -226,6 +233,53 @@ START_TEST(test_bad_entries) {
     require_says(r.err, "line 3");
     require_says(r.err, "none.png");
     ck_assert_int_eq(line_count("twice", "predictions.csv"), 4);
+}
+END_TEST
+
+/* A disk that is full midway (a mount of our own, which needs root), made larger, and --resume. */
+START_TEST(test_disk_full) {
+    static const int kilobytes[] = {4, 24, 60, 400};
+    char a[4096], b[4096], *program = realpath(cli_program(), NULL), *model = NULL;
+    int full = 0, kept = 0;
+    model = realpath(EXAMPLE_MODEL, NULL);
+    ck_assert_int_eq(mkdir(test_path(folder, "small"), 0700), 0);
+    if (cli_shell("cd %s && unshare -m sh -c 'mount -t tmpfs tmpfs small' 2>/dev/null", folder)) {
+        fprintf(stderr, "skipped: disk full: no mount is possible here\n");
+        free(program);
+        free(model);
+        return;
+    }
+    require_code(diagnose(table, "whole", ""), 0);
+    snprintf(a, sizeof a, "%s/whole", folder);
+    snprintf(b, sizeof b, "%s/copied", folder);
+    for (size_t i = 0; i < sizeof kilobytes / sizeof kilobytes[0]; i++) {
+        const int code = cli_shell(
+            "cd %s && rm -rf copied && unshare -m sh -c 'mount -t tmpfs -o size=%dk tmpfs small && "
+            "%s diagnose %s list.csv -o small/out >out.txt 2>err.txt; code=$?; "
+            "ls -d small/out.partial-* >kept.txt 2>/dev/null; test -e small/out && exit 98; "
+            "mount -o remount,size=8m small && "
+            "%s diagnose %s list.csv -o small/out --resume >again.txt 2>&1 || exit 99; "
+            "cp -a small/out copied; exit $code'",
+            folder, kilobytes[i], program, model, program, model);
+        char *err = cli_text(test_path(folder, "err.txt"));
+        char *partial = cli_text(test_path(folder, "kept.txt"));
+        ck_assert_msg(code == 6, "%d KiB: exit code %d\n%s", kilobytes[i], code, err);
+        require_says(err, "No space left");
+        ck_assert_msg(!partial[0] || strstr(err, "--resume"), "%d KiB: %s", kilobytes[i], err);
+        cli_require_same_folders(a, b);
+        full++;
+        kept += partial[0] != '\0';
+        free(err);
+        free(partial);
+    }
+    ck_assert_int_eq(full, 4);
+    ck_assert_int_gt(kept, 1);
+    ck_assert_int_eq(cli_shell("cd %s && unshare -m sh -c 'mount -t tmpfs -o ro tmpfs small && "
+                               "%s diagnose %s list.csv -o small/out' >out.txt 2>err.txt",
+                               folder, program, model),
+                     6);
+    free(program);
+    free(model);
 }
 END_TEST
 
@@ -254,10 +308,22 @@ START_TEST(test_roi) {
     const char *second = strstr(csv, "\nimages/01.png");
     ck_assert_ptr_nonnull(second);
     free(csv);
+    /* The left half of a picture of 32 x 32, at the model's 224. */
+    char *page = output("boxes", "report.html");
+    require_says(page, "<path class=\"region\" d=\"M112 0v224\"/>");
+    free(page);
     require_code(diagnose(table, "chest", "--roi chest-template"), 0);
     char *json = output("chest", "diagnosis.json");
     require_says(json, "\"roi_is_approximate_template\": true");
     free(json);
+    require_code(diagnose(table, "small", "--no-counterfactuals --roi chest-template "
+                                          "--chest-template 0.25,0.75,0.5,0.1,0.1"),
+                 0);
+    char *usual = output("chest", "report.html"), *other = output("small", "report.html");
+    char *a = strstr(usual, "class=\"region\""), *b = strstr(other, "class=\"region\"");
+    ck_assert_msg(a && b && strncmp(a, b, 60) != 0, "the outline is not that of the region");
+    free(usual);
+    free(other);
     char wrong[] = "file,x,y,width,height\n00.png,0,zero,16,32\n";
     test_file_put(boxes, wrong, sizeof wrong - 1);
     cli_result r = diagnose(table, "wrong", more);
@@ -367,6 +433,7 @@ Suite *suite_diagnose(void) {
     tcase_add_test(tests, test_torn_record);
     tcase_add_test(tests, test_interrupt);
     tcase_add_test(tests, test_bad_entries);
+    tcase_add_test(tests, test_disk_full);
     tcase_add_test(tests, test_refusals);
     tcase_add_test(tests, test_roi);
     tcase_add_test(tests, test_fail_on);

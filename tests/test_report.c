@@ -200,6 +200,18 @@ START_TEST(test_numbers) {
 }
 END_TEST
 
+START_TEST(test_base_names) {
+    static const char *const cases[][2] = {{"a/b/c.json", "c.json"}, {"/home/me/images/", "images"},
+                                           {"images", "images"},     {"./x", "x"},
+                                           {"/", "/"},               {"a//", "a"},
+                                           {"", ""}};
+    char room[REPORT_NAME];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        ck_assert_str_eq(report_base_name(cases[i][0], room), cases[i][1]);
+    ck_assert_str_eq(report_base_name(NULL, room), "");
+}
+END_TEST
+
 /* Lightness grows along the ramp: it reads in grey. */
 START_TEST(test_heat_grows_lighter) {
     double before = -1.0;
@@ -234,6 +246,7 @@ Suite *suite_report(void) {
     tcase_add_test(page, test_what_is_missing_is_said);
     tcase_add_test(page, test_names_are_no_markup);
     tcase_add_test(page, test_numbers);
+    tcase_add_test(page, test_base_names);
     tcase_add_test(page, test_heat_grows_lighter);
     tcase_add_test(page, test_unwritable_folder);
     suite_add_tcase(suite, page);
