@@ -414,7 +414,7 @@ typedef struct cs_diagnosis {
     cs_status (*region)(void *state, const cs_diagnosis_image *image, cs_tensor *mask,
                         cs_error *err);
     void *image_state; /* of both */
-    int tests; /* p values that Holm's correction is over */
+    int tests;         /* p values that Holm's correction is over */
 } cs_diagnosis;
 
 /* Reads all images through diagnosis->image, once and then once for each 16 groups, in constant

@@ -106,9 +106,9 @@ static void put_message(report *r, const cs_diagnosis_image *image) {
             if (paths[i] && *paths[i] && strncmp(s, paths[i], strlen(paths[i])) == 0)
                 path = paths[i];
         if (path)
-            used += (size_t)snprintf(out + used, sizeof out - used, "%s",
-                                     path == image->path ? image->file
-                                                         : report_base_name(path, room));
+            used +=
+                (size_t)snprintf(out + used, sizeof out - used, "%s",
+                                 path == image->path ? image->file : report_base_name(path, room));
         else
             out[used++] = *s;
         s += path ? strlen(path) : 1;

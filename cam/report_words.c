@@ -155,8 +155,8 @@ static void when(report *r, const report_finding *f) {
         html_put(h, "In the maps, ");
         return;
     }
-    html_put(h, strcmp(r->d->class_text, "argmax") == 0 ? "When the model says "
-                                                        : "In the maps for ");
+    html_put(h,
+             strcmp(r->d->class_text, "argmax") == 0 ? "When the model says " : "In the maps for ");
     html_name(h, f->class_name);
     html_put(h, ", ");
 }
@@ -220,7 +220,8 @@ static void numbers_say(report *r, const report_finding *f) {
     static const char *const what[CS_PATTERN_COUNT] = {
         " times what an even map has there", " of an even map's entropy",
         " times the heat in the region that an even map has there",
-        " is the mean laterality (\xE2\x88\x92" "1 left, +1 right)"};
+        " is the mean laterality (\xE2\x88\x92"
+        "1 left, +1 right)"};
     html *h = &r->h;
     html_put(h, "<p class=\"numbers\">");
     value_of(h, "In numbers: ", f->flag->mean, what[f->pattern]);
@@ -282,8 +283,7 @@ void report_lead(report *r) {
     if (r->done > 0)
         list_of(r, "Not judged: ", CS_VERDICT_UNDETERMINED, -1);
     html_put(h, "</p>\n");
-    if (r->done > 0 &&
-        (f->verdict == CS_VERDICT_SUPPORTED || f->verdict == CS_VERDICT_MAP_ONLY))
+    if (r->done > 0 && (f->verdict == CS_VERDICT_SUPPORTED || f->verdict == CS_VERDICT_MAP_ONLY))
         numbers_say(r, f);
     html_put(h, "<p class=\"caution\">");
     html_put(h, any_of(r, CS_VERDICT_SUPPORTED)

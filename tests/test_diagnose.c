@@ -316,8 +316,9 @@ START_TEST(test_roi) {
     char *json = output("chest", "diagnosis.json");
     require_says(json, "\"roi_is_approximate_template\": true");
     free(json);
-    require_code(diagnose(table, "small", "--no-counterfactuals --roi chest-template "
-                                          "--chest-template 0.25,0.75,0.5,0.1,0.1"),
+    require_code(diagnose(table, "small",
+                          "--no-counterfactuals --roi chest-template "
+                          "--chest-template 0.25,0.75,0.5,0.1,0.1"),
                  0);
     char *usual = output("chest", "report.html"), *other = output("small", "report.html");
     char *a = strstr(usual, "class=\"region\""), *b = strstr(other, "class=\"region\"");

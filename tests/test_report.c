@@ -201,9 +201,12 @@ START_TEST(test_numbers) {
 END_TEST
 
 START_TEST(test_base_names) {
-    static const char *const cases[][2] = {{"a/b/c.json", "c.json"}, {"/home/me/images/", "images"},
-                                           {"images", "images"},     {"./x", "x"},
-                                           {"/", "/"},               {"a//", "a"},
+    static const char *const cases[][2] = {{"a/b/c.json", "c.json"},
+                                           {"/home/me/images/", "images"},
+                                           {"images", "images"},
+                                           {"./x", "x"},
+                                           {"/", "/"},
+                                           {"a//", "a"},
                                            {"", ""}};
     char room[REPORT_NAME];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
