@@ -25,7 +25,8 @@ static void page_head(report *r) {
     html_text(h, report_base_name(r->d->source, room));
     html_put(h, "</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n");
     embedded(h, cs_report_css, cs_report_css_end);
-    html_put(h, "</style>\n</head>\n<body>\n"
+    html_put(h, "</style>\n<script>document.documentElement.className = \"loading\";</script>\n"
+                "</head>\n<body>\n"
                 "<a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n"
                 "<header class=\"masthead\"><span><b>cnnscope</b> diagnosis</span>"
                 "<span>Model <b>");

@@ -74,6 +74,7 @@
 })();
 (function () {
   const page = 200; // rows shown at first: a browser lays out a few hundred at once
+  const more = 1000; // rows that are then added at a time
   const table = document.getElementById("images");
   const body = table.tBodies[0];
   const heads = Array.from(table.tHead.rows[0].cells);
@@ -109,7 +110,7 @@
     rows.forEach(close);
     body.replaceChildren(...kept.slice(0, shown));
     rest.hidden = kept.length <= shown;
-    rest.textContent = "Show all " + count.format(kept.length) + " rows";
+    rest.textContent = "Show the next " + count.format(Math.min(more, kept.length - shown)) + " rows";
     said.textContent = count.format(kept.length) + " of " + count.format(rows.length) + " rows" + (rest.hidden ? "" : ", the first " + count.format(shown) + " shown");
   }
 
@@ -167,7 +168,7 @@
     row.after(details(row));
   }
 
-  document.documentElement.classList.add("js");
+  document.documentElement.className = "js";
   rows.forEach((row) => row.querySelector("button").setAttribute("aria-expanded", "false"));
   table.tHead.addEventListener("click", (event) => {
     const head = event.target.closest("th");
@@ -190,9 +191,10 @@
   only.addEventListener("change", again);
   field.form.addEventListener("reset", () => setTimeout(again));
   rest.addEventListener("click", () => {
-    shown = Infinity;
+    const first = shown;
+    shown += more;
     show();
-    field.focus({ preventScroll: true });
+    body.rows[first].querySelector("button").focus();
   });
   addEventListener("beforeprint", () => {
     shown = Infinity;

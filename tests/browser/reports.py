@@ -1,5 +1,7 @@
 """reports.py - the reports that the browser is shown: the demo's, and one of a folder with everything that can be wrong."""
 import os
+import random
+import re
 import shutil
 import subprocess
 
@@ -21,6 +23,16 @@ def make_demo(program, work):
     demo = os.path.join(work, "demo")
     run(program, "demo", demo)
     return demo
+
+
+def with_rows(page, count):
+    """A report's page with `count` rows in its table: its own ones again and again, with other numbers and names."""
+    begin = page.index("<tbody>\n", page.index('id="images"')) + len("<tbody>\n")
+    end = page.index("</tbody>", begin)
+    rows, chance = page[begin:end].splitlines(keepends=True), random.Random(1)
+    made = (re.sub(r"\d\.\d{3}", lambda _: f"{9 * chance.random():.3f}", rows[i % len(rows)]).replace(".png", f"-{i}.png")
+            for i in range(count))
+    return page[:begin] + "".join(made) + page[end:]
 
 
 def spoil(folder):

@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import sys
+import time
 
 import chromium
 import reports
@@ -287,6 +288,27 @@ def test_failed_entries(b):
     need(len(rows) == b.failed, len(rows), "rows failed, expected", b.failed)
     need(all(": " in row[1] for row in rows), "a failed row without its reason")
     page.picture(os.path.join(b.work, "failed.png"))
+    page.close()
+
+
+def test_ten_thousand_rows(b):
+    report = pathlib.Path(b.work, "ten-thousand.html").resolve()
+    report.write_text(reports.with_rows(b.demo.read_text(), 10000))
+    begun = time.monotonic()
+    page = b.open(report)
+    page.settle()
+    opened = time.monotonic() - begun
+    need(len(page.evaluate("probe.rows()")) == 200 and "of 10,000 rows" in page.evaluate("probe.said()"), "not the first 200")
+    at, begun = column(page, "Entropy"), time.monotonic()
+    page.click(head_button(at))
+    page.settle()
+    sorted_in = time.monotonic() - begun
+    need(values(page, at) == sorted(values(page, at)), "not sorted")
+    page.click("#rest")
+    need(len(page.evaluate("probe.rows()")) == 1200, "not the next 1,000")
+    need(page.evaluate("document.activeElement.closest('tr').rowIndex") == 201, "the focus is not on the first new row")
+    print(f"10,000 rows: opened in {opened:.1f} s, sorted in {sorted_in:.2f} s")
+    need(opened < 60 and sorted_in < 10, "too slow")
     page.close()
 
 
