@@ -117,6 +117,28 @@ static void group_row(report *r, const cs_diagnosis_group *g) {
     html_put(h, "</tr>\n");
 }
 
+static bool has_groups(const cs_diagnosis *d, int64_t column) {
+    for (int64_t i = 0; i < d->group_count; i++)
+        if (d->groups[i].column == column)
+            return true;
+    return false;
+}
+
+/* Columns of ages or free text have too many values for a table. */
+static void untabulated(report *r) {
+    html *h = &r->h;
+    bool any = false;
+    for (int64_t c = 0; c < r->d->column_count; c++) {
+        if (has_groups(r->d, c))
+            continue;
+        html_put(h, any ? ", " : "<p><small>Not tabulated, for too many different values: ");
+        html_name(h, r->d->columns[c]);
+        any = true;
+    }
+    if (any)
+        html_put(h, ".</small></p>\n");
+}
+
 void report_groups(report *r) {
     html *h = &r->h;
     const report_finding *f = &r->finding[r->leading];
@@ -127,7 +149,9 @@ void report_groups(report *r) {
                 "images</h2>\n");
     if (count == 0) {
         html_put(h, "<p>The list has no columns such as view, site or sex; a list in CSV can carry "
-                    "them.</p>\n</section>\n");
+                    "them.</p>\n");
+        untabulated(r);
+        html_put(h, "</section>\n");
         return;
     }
     html_put(h, "<p>By the columns of the list. A finding that differs between groups points at "
@@ -149,7 +173,9 @@ void report_groups(report *r) {
     for (int64_t i = 0; i < r->d->group_count; i++)
         if (r->d->groups[i].column >= 0)
             group_row(r, &r->d->groups[i]);
-    html_put(h, "</tbody></table></div>\n</section>\n");
+    html_put(h, "</tbody></table></div>\n");
+    untabulated(r);
+    html_put(h, "</section>\n");
 }
 
 /* ------------------------------------------------------------------ options -------------- */
