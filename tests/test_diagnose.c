@@ -219,7 +219,7 @@ START_TEST(test_bad_entries) {
     free(csv);
     ck_assert_int_eq(line_count("bad", "diagnosis.csv"), IMAGES + 8);
     char *page = output("bad", "report.html");
-    require_says(page, "of 19 entries");
+    ck_assert_ptr_nonnull(strstr(page, "of 19 entries"));
     ck_assert_msg(!strstr(page, folder), "the page tells where its files lie");
     free(page);
     r = diagnose(images, "gate",
@@ -249,7 +249,9 @@ START_TEST(test_disk_full) {
         free(model);
         return;
     }
-    require_code(diagnose(table, "whole", ""), 0);
+    ck_assert_int_eq(cli_shell("cd %s && %s diagnose %s list.csv -o whole >out.txt 2>err.txt",
+                               folder, program, model),
+                     0);
     snprintf(a, sizeof a, "%s/whole", folder);
     snprintf(b, sizeof b, "%s/copied", folder);
     for (size_t i = 0; i < sizeof kilobytes / sizeof kilobytes[0]; i++) {
@@ -299,9 +301,11 @@ END_TEST
 START_TEST(test_roi) {
     char boxes[4096];
     snprintf(boxes, sizeof boxes, "%s/boxes.csv", folder);
-    char text[] = "file,x,y,width,height\n00.png,0,0,16,32\nimages/01.png,0,0,32,32\n";
-    test_file_put(boxes, text, sizeof text - 1);
-    char more[8192];
+    char text[1024] = "file,x,y,width,height\n", more[8192];
+    for (int i = 0; i < IMAGES; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%02d.png,0,0,16,32\n",
+                 i % 2 ? "images/" : "", i);
+    test_file_put(boxes, text, strlen(text));
     snprintf(more, sizeof more, "--no-counterfactuals --roi %s", boxes);
     require_code(diagnose(table, "boxes", more), 0);
     char *csv = output("boxes", "diagnosis.csv");
@@ -310,7 +314,7 @@ START_TEST(test_roi) {
     free(csv);
     /* The left half of a picture of 32 x 32, at the model's 224. */
     char *page = output("boxes", "report.html");
-    require_says(page, "<path class=\"region\" d=\"M112 0v224\"/>");
+    ck_assert_ptr_nonnull(strstr(page, "<path class=\"region\" d=\"M112 0v224\"/>"));
     free(page);
     require_code(diagnose(table, "chest", "--roi chest-template"), 0);
     char *json = output("chest", "diagnosis.json");
