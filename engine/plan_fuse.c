@@ -39,6 +39,8 @@ static int absorb(planner *p, int j) {
         return 0;
     op->relu = relu;
     const int norm = p->model->nodes[relu].input[0];
+    if (planner_layer(p, norm)->statistics) /* in training its gradient needs the whole batch's */
+        return 1;
     if (j + 2 >= p->plan->backward_count || !is(p, norm, "batch_norm") ||
         !goes_on_in_place(p, next + 1, norm))
         return 1;
@@ -46,7 +48,8 @@ static int absorb(planner *p, int j) {
     return 2;
 }
 
-/* The ReLU whose closed gates make zeros of the gradient of a convolution's output, or -1. */
+/* The ReLU whose closed gates make zeros of the gradient of a convolution's output, or -1: batch
+ * norm in training takes something from every value. */
 static int gate_behind(const planner *p, int conv) {
     for (int node = conv; p->consumers[node] == 1 && node != p->request->seed;) {
         node = p->consumer[node];
@@ -54,7 +57,8 @@ static int gate_behind(const planner *p, int conv) {
             return -1;
         if (is(p, node, "relu"))
             return p->passed[node] ? node : -1;
-        if (!is(p, node, "batch_norm") && !is(p, node, "add"))
+        if (planner_layer(p, node)->statistics ||
+            (!is(p, node, "batch_norm") && !is(p, node, "add")))
             return -1;
     }
     return -1;
@@ -62,7 +66,7 @@ static int gate_behind(const planner *p, int conv) {
 
 void planner_fuse_backward(planner *p) {
     run_plan *plan = p->plan;
-    bool plain = p->request->engine == LAYER_DIRECT && !p->request->training;
+    bool plain = p->request->engine == LAYER_DIRECT;
     for (int j = 0; j < plan->backward_count; j++) {
         plan->backward[j].relu = plan->backward[j].norm = plan->backward[j].mask = -1;
         plain &= plan->backward[j].kind == BACKWARD_NODE; /* hooks see and replace gradients */
