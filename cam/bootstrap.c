@@ -153,16 +153,16 @@ void flips_add(flips *f, double value, const double *signs) {
         f->sums[i] += signs[i] * value;
 }
 
-double flips_p(const flips *f, bool negative) {
-    double own = negative ? -f->sum : f->sum, square = 0.0;
+double flips_p(const flips *f) {
+    double square = 0.0;
     int reached = 0;
     if (f->count == 0)
         return (double)NAN;
     for (int i = 0; i < BOOTSTRAP_FLIPS; i++) {
-        reached += (negative ? -f->sums[i] : f->sums[i]) >= own;
+        reached += f->sums[i] >= f->sum;
         square += f->sums[i] * f->sums[i];
     }
-    return one_sided(own, reached, BOOTSTRAP_FLIPS, square / BOOTSTRAP_FLIPS);
+    return one_sided(f->sum, reached, BOOTSTRAP_FLIPS, square / BOOTSTRAP_FLIPS);
 }
 
 double binomial_tail(int64_t n, int64_t k, double q) {

@@ -31,15 +31,15 @@ cs_interval tally_quotient(const tally *a, const tally *b);
 /* `p` receives the share of replicates at or below 0, from the normal tail where there are none. */
 cs_interval tally_difference(const tally *a, const tally *b, double *p);
 
-/* Sums of a value under random signs of units; and the one-sided p of its mean being above 0 (or,
- * `negative`, below), with the normal tail where no flip reaches it. */
+/* Sums of a value under random signs of units; and the one-sided p of its mean being above 0,
+ * with the normal tail where no flip reaches it. */
 typedef struct flips {
     double sum;
     int64_t count;
     double *sums; /* BOOTSTRAP_FLIPS */
 } flips;
 void flips_add(flips *f, double value, const double *signs);
-double flips_p(const flips *f, bool negative);
+double flips_p(const flips *f);
 
 /* P(X >= k) of n draws with probability q. */
 double binomial_tail(int64_t n, int64_t k, double q);

@@ -3,9 +3,9 @@
  * One image and class at a time: statistics of the raw map at the layer's size, divided by its sum
  * (never min-maxed: that erases heat that is spread evenly); then forward passes over changed
  * images (a region replaced, the image mirrored, shifted, made flat, shuffled). Over the set: means
- * with bootstrap intervals, and for each pattern (corner, uniform, roi, side) a flag with two
- * independent kinds of evidence, the map's and the counterfactual's, against thresholds that come
- * from nulls (blank and noise inputs, networks with shuffled weights) before an image is seen.
+ * with bootstrap intervals, and for each pattern (corner, border, uniform, roi, side) a flag with
+ * two independent kinds of evidence, the map's and the counterfactual's, against thresholds that
+ * come from nulls (blank and noise inputs, networks with shuffled weights) before an image is seen.
  *
  * left, right, top and bottom are the picture's, as it is looked at; in a frontal radiograph the
  * picture's left is the patient's right. Everything here is evidence, never proof
@@ -41,10 +41,15 @@ typedef enum cs_region {
     CS_REGION_ROI,  /* the region of interest, where there is one */
     CS_REGION_LEFT, /* halves */
     CS_REGION_RIGHT,
+    CS_REGION_TOP_EDGE, /* the ring's parts along one side, corners included */
+    CS_REGION_BOTTOM_EDGE,
+    CS_REGION_LEFT_EDGE,
+    CS_REGION_RIGHT_EDGE,
     CS_REGION_COUNT
 } cs_region;
 
 #define CS_CORNER_COUNT 4 /* the first four regions */
+#define CS_EDGE_COUNT   4 /* from CS_REGION_TOP_EDGE */
 #define CS_CORNER_SIDE  0.2
 #define CS_RING_WIDTH   0.1
 
@@ -103,7 +108,10 @@ typedef enum cs_statistic {
     CS_STAT_LATERALITY_ROI,   /* the same of the heat in the region of interest alone */
     CS_STAT_LATERALITY_MIRRORED, /* LATERALITY_IMAGE of the map of the mirrored image */
     CS_STAT_POSITION,            /* (LATERALITY_IMAGE + LATERALITY_MIRRORED) / 2: the heat stays */
-    CS_STAT_CONTENT, /* (LATERALITY_IMAGE - LATERALITY_MIRRORED) / 2: the heat follows */
+    CS_STAT_CONTENT,         /* (LATERALITY_IMAGE - LATERALITY_MIRRORED) / 2: the heat follows */
+    CS_STAT_ENERGY_TOP_EDGE, /* E of the edges, in the order of cs_region */
+    CS_STAT_ENRICHMENT_TOP_EDGE = CS_STAT_ENERGY_TOP_EDGE + CS_EDGE_COUNT,
+    CS_STAT_EDGE = CS_STAT_ENRICHMENT_TOP_EDGE + CS_EDGE_COUNT, /* the largest of those four */
     CS_STAT_COUNT
 } cs_statistic;
 
@@ -124,8 +132,9 @@ cs_status cs_map_regions_make(int64_t rows, int64_t columns, int64_t height, int
                               const cs_tensor *roi, cs_map_regions *regions, cs_error *err);
 void cs_map_regions_free(cs_map_regions *regions);
 
-/* Fills the statistics up to CS_STAT_LATERALITY_ROI of a raw map (1 x 1 x rows x columns, values
- * >= 0); the rest, and all of them but the area for an empty map, become NaN. In double, row-major.
+/* Fills the statistics, but for the three of the mirrored image, of a raw map (1 x 1 x rows x
+ * columns, values >= 0); those three, and all but the area for an empty map, become NaN. In
+ * double, row-major.
  * Errors: CS_ERROR_ARGUMENT (sizes), CS_ERROR_MEMORY. */
 cs_status cs_map_statistics(const cs_tensor *map, const cs_map_regions *regions,
                             double out[CS_STAT_COUNT], cs_error *err);
@@ -142,13 +151,15 @@ typedef enum cs_change {
     CS_CHANGE_RING,
     CS_CHANGE_LEFT, /* the half is replaced */
     CS_CHANGE_RIGHT,
-    CS_CHANGE_ROI_REMOVED, /* the region of interest is replaced */
-    CS_CHANGE_ROI_ONLY,    /* all but the region of interest */
-    CS_CHANGE_HOTTEST,     /* a square of a corner's size over the map's hottest cell outside the
+    CS_CHANGE_ROI_REMOVED,  /* the region of interest is replaced */
+    CS_CHANGE_ROI_ONLY,     /* all but the region of interest */
+    CS_CHANGE_HOTTEST,      /* a square of a corner's size over the map's hottest cell outside the
                               region of interest, and of it only what is outside (all of it where
                               there is no region of interest) */
-    CS_CHANGE_CONTROL,     /* matched controls: squares of the same size at seeded places, which
-                              touch neither a corner nor the hottest square */
+    CS_CHANGE_RING_HOTTEST, /* such a square over the map's hottest cell of the ring, and of it only
+                              what lies in the ring */
+    CS_CHANGE_CONTROL,      /* matched controls: squares of the same size at seeded places, which
+                              touch neither a corner nor either hottest square */
     CS_CHANGE_CONTROL_LAST = CS_CHANGE_CONTROL + 3,
     CS_CHANGE_MIRRORED, /* left and right exchanged */
     CS_CHANGE_SHIFTED,  /* by one cell of the map to the right, edges repeated */
@@ -186,6 +197,7 @@ typedef struct cs_diagnosis_row {
     double value[CS_STAT_COUNT];       /* cs_statistic */
     cs_change_result change[CS_CHANGE_COUNT][CS_FILL_COUNT];
     double hottest_x, hottest_y; /* centre of CS_CHANGE_HOTTEST, shares of width and height */
+    double ring_x, ring_y;       /* the same of CS_CHANGE_RING_HOTTEST */
 } cs_diagnosis_row;
 
 /* How changes are measured. */
@@ -199,9 +211,9 @@ typedef struct cs_changes_options {
 } cs_changes_options;
 
 /* Measures all changes for `count` rows (one a class) of one image (1 x C x H x W, of the run's
- * type). Each row must have its class, margin, and hottest_x and hottest_y; CS_CHANGE_HOTTEST is
- * run for each row, the rest once for all, with controls that keep away from the first row's
- * hottest square. The run is prepared and needs nothing kept; its last forward is lost. A changed
+ * type). Each row must have its class, margin, and its hottest squares' centres; those are run
+ * for each row, the rest once for all, with controls that keep away from the first row's
+ * hottest squares. The run is prepared and needs nothing kept; its last forward is lost. A changed
  * image that gives NaN or infinity counts as not run. Errors: CS_ERROR_ARGUMENT, CS_ERROR_MEMORY.
  */
 cs_status cs_changes_measure(cs_run *run, const cs_tensor *image, const cs_changes_options *options,
@@ -215,6 +227,10 @@ double cs_class_margin(const cs_tensor *logits, int64_t n, int64_t c);
  * interest (of all, where regions has none, or no cell is): shares of width and height. */
 void cs_map_hottest(const cs_tensor *map, const cs_map_regions *regions, double *x, double *y);
 
+/* The same of the cells that the ring covers by at least half of what it covers of any. */
+void cs_map_hottest_of_ring(const cs_tensor *map, const cs_map_regions *regions, double *x,
+                            double *y);
+
 /* `image` (1 x C x H x W) with left and right exchanged, into `out` of the same shape and type. */
 void cs_image_mirror(const cs_tensor *image, cs_tensor *out);
 
@@ -223,7 +239,7 @@ void cs_image_mirror(const cs_tensor *image, cs_tensor *out);
 double cs_row_drop(const cs_diagnosis_row *row, cs_change change);
 
 /* The drop by a change minus the mean drop by the matched controls (where that is above 0): what
- * `change` does that a square of its size elsewhere does not. For corners and CS_CHANGE_HOTTEST. */
+ * `change` does that a square of its size elsewhere does not. For corners and hottest squares. */
 double cs_row_excess(const cs_diagnosis_row *row, cs_change change);
 
 /* One image of the list and what came of it. */
@@ -267,24 +283,26 @@ typedef enum cs_pattern {
     CS_PATTERN_UNIFORM,    /* heat spread evenly: nothing in particular is read */
     CS_PATTERN_ROI,        /* heat outside the region of interest */
     CS_PATTERN_SIDE,       /* heat on one side, whatever the image */
+    CS_PATTERN_BORDER,     /* heat along one edge: burnt-in text, a frame */
     CS_PATTERN_COUNT
 } cs_pattern;
-const char *cs_pattern_name(cs_pattern pattern); /* "corner", "uniform", "roi", "side" */
+const char *cs_pattern_name(cs_pattern pattern); /* "corner", "uniform", ... */
 
 /* What the null set gave for a pattern, and the threshold that follows: the quantile plus the
  * margin, then not below `least` nor above `most`. The pattern's map statistic: CS_STAT_CORNER (the
  * 95 % quantile + 0.5; least 3, most 6), CS_STAT_ENTROPY (median; least 0.85, most 0.92),
  * CS_STAT_ENRICHMENT_ROI (95 % quantile; least 1.25, most 1.5; evidence lies *below* it),
  * CS_STAT_LATERALITY_IMAGE (95 % quantile over the networks of the absolute value of its mean over
- * their inputs, + 0.1; least 0.25, most 0.5). */
+ * their inputs, + 0.1; least 0.25, most 0.5), CS_STAT_EDGE (95 % quantile + 0.5; least 2, most
+ * 4). */
 typedef struct cs_threshold {
     double value;
     double null_median, null_quantile; /* `quantile` of the null values */
     double quantile, margin, least, most;
     int64_t null_count; /* values: maps, or networks for CS_PATTERN_SIDE */
     double null_rate;   /* share of maps beyond the threshold that is not evidence: that of the null
-                           maps beyond it, at least 0.05 (CORNER); fixed 0.25 (UNIFORM, ROI); 0.6 of
-                           the stronger side (SIDE) */
+                           maps beyond it, at least 0.05 (CORNER, BORDER); fixed 0.25 (UNIFORM,
+                           ROI); 0.6 of the stronger side (SIDE) */
 } cs_threshold;
 
 /* One map of the null set. */
@@ -358,19 +376,23 @@ typedef struct cs_diagnosis_flag {
     /* Map: the mean of the pattern's statistic lies beyond the threshold with its whole interval,
      * or more images lie beyond it than null_rate, with the whole interval and p < 0.05. */
     bool map_evidence;
-    cs_interval mean;  /* of the pattern's statistic, CORNER: of the suspect corner's enrichment */
+    cs_interval mean;  /* of the pattern's statistic; CORNER, BORDER: of the suspect's enrichment */
     cs_interval share; /* of images beyond the threshold; SIDE: beyond it on the stronger side */
     double share_p;    /* one-sided binomial test against null_rate, Holm-corrected */
     double map_score;  /* the share; SIDE: the absolute value of the mean */
     /* Counterfactual: the relative excess is above 0.1 (UNIFORM: the survival above 0.5) with its
      * whole interval, and p < 0.05. */
     bool counter_evidence, has_counter;
+    bool counter_is_of_shown; /* `excess`, `relative` and their p are of the rows whose own map lies
+                                 beyond the threshold at the suspect place (ten or more of them),
+                                 else of all rows; never UNIFORM, SIDE */
     cs_region suspect;    /* CORNER: the corner of largest mean enrichment; SIDE: the stronger half;
-                          else CS_REGION_COUNT */
+                          BORDER: the edge of
+                          largest mean enrichment; else CS_REGION_COUNT */
     cs_interval excess;   /* mean of: CORNER cs_row_excess of the corner; ROI cs_row_excess of
-                             CS_CHANGE_HOTTEST; SIDE drop by the half minus drop by the other;
-                             UNIFORM see `survival` */
-    cs_interval relative; /* the same divided by the mean margin of the unchanged images */
+                             CS_CHANGE_HOTTEST; BORDER of CS_CHANGE_RING_HOTTEST; SIDE drop by the
+                             half minus drop by the other; UNIFORM see `survival` */
+    cs_interval relative; /* the same divided by those rows' mean margin, unchanged */
     double excess_p;      /* sign-flip test of excess > 0 by patient, Holm-corrected */
     cs_interval survival[2]; /* UNIFORM, for CS_CHANGE_FLAT and CS_CHANGE_SHUFFLED: share of images
                                 predicted as the class that stay so, minus share of the others that

@@ -14,9 +14,10 @@ enum { CONTROLS = CS_CHANGE_CONTROL_LAST - CS_CHANGE_CONTROL + 1, TILES = 16, TR
 #define BLUR_SHARE 0.08
 
 static const char *const change_names[CS_CHANGE_COUNT] = {
-    "top_left",  "top_right",   "bottom_left", "bottom_right", "ring",      "left",
-    "right",     "roi_removed", "roi_only",    "hottest",      "control_1", "control_2",
-    "control_3", "control_4",   "mirrored",    "shifted",      "flat",      "shuffled"};
+    "top_left",     "top_right", "bottom_left", "bottom_right", "ring",
+    "left",         "right",     "roi_removed", "roi_only",     "hottest",
+    "ring_hottest", "control_1", "control_2",   "control_3",    "control_4",
+    "mirrored",     "shifted",   "flat",        "shuffled"};
 
 const char *cs_change_name(cs_change change) { return change_names[change]; }
 
@@ -54,6 +55,11 @@ double cs_row_excess(const cs_diagnosis_row *row, cs_change change) {
     return cs_row_drop(row, change) - (controls < 0.0 ? 0.0 : controls);
 }
 
+static void centre_of(const cs_tensor *map, size_t cell, double *x, double *y) {
+    *x = ((double)(cell % (size_t)map->w) + 0.5) / (double)map->w;
+    *y = ((double)(cell / (size_t)map->w) + 0.5) / (double)map->h;
+}
+
 void cs_map_hottest(const cs_tensor *map, const cs_map_regions *regions, double *x, double *y) {
     const double *roi = regions->cover[CS_REGION_ROI];
     size_t count = (size_t)(map->h * map->w), best = count;
@@ -62,9 +68,20 @@ void cs_map_hottest(const cs_tensor *map, const cs_map_regions *regions, double 
             if ((pass || !roi || roi[i] < 0.5) &&
                 (best == count || cs_tensor_value(map, i) > cs_tensor_value(map, best)))
                 best = i;
-    const size_t row = best / (size_t)map->w, column = best % (size_t)map->w;
-    *x = ((double)column + 0.5) / (double)map->w;
-    *y = ((double)row + 0.5) / (double)map->h;
+    centre_of(map, best, x, y);
+}
+
+void cs_map_hottest_of_ring(const cs_tensor *map, const cs_map_regions *regions, double *x,
+                            double *y) {
+    const double *ring = regions->cover[CS_REGION_RING];
+    size_t count = (size_t)(map->h * map->w), best = 0;
+    for (size_t i = 1; i < count; i++)
+        best = ring[i] > ring[best] ? i : best;
+    const double least = ring[best] / 2.0;
+    for (size_t i = 0; i < count; i++)
+        if (ring[i] >= least && cs_tensor_value(map, i) > cs_tensor_value(map, best))
+            best = i;
+    centre_of(map, best, x, y);
 }
 
 void cs_image_mirror(const cs_tensor *image, cs_tensor *out) {
@@ -98,7 +115,7 @@ typedef struct changing {
 typedef struct pass {
     cs_change change;
     int fill;
-    int64_t row; /* of CS_CHANGE_HOTTEST; -1: all */
+    int64_t row; /* of a hottest square; -1: all */
 } pass;
 
 static int64_t square_side(const cs_tensor *image) {
@@ -127,14 +144,15 @@ static bool touches(box a, box b) {
     return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
-/* Places that touch neither corners nor the hottest square nor, while there is room, each other. */
+/* Places that touch neither corners nor hottest squares nor, while there is room, each other. */
 static void choose_controls(changing *c, const cs_diagnosis_row *row, cs_random *random) {
-    box hot = square_at(c->image, row->hottest_x, row->hottest_y);
+    const box hot[2] = {square_at(c->image, row->hottest_x, row->hottest_y),
+                        square_at(c->image, row->ring_x, row->ring_y)};
     for (int i = 0; i < CONTROLS; i++)
         for (int attempt = 0; attempt < TRIES; attempt++) {
             double x = cs_random_uniform(random), y = cs_random_uniform(random);
             box b = square_at(c->image, x, y);
-            bool bad = touches(b, hot);
+            bool bad = touches(b, hot[0]) || touches(b, hot[1]);
             for (int k = 0; k < CS_CORNER_COUNT && !bad; k++)
                 bad = touches(b, corner_box(c->image, k));
             for (int k = 0; k < i && !bad && attempt < TRIES / 2; k++)
@@ -164,13 +182,14 @@ static bool is_replaced(const changing *c, const pass *p, box b, int64_t x, int6
     bool in_roi = c->roi && cs_tensor_value(c->roi, (size_t)(y * image->w + x)) >= 0.5;
     double least = (double)(image->h < image->w ? image->h : image->w);
     int64_t ring = (int64_t)(CS_RING_WIDTH * least + 0.5);
+    bool in_ring = x < ring || y < ring || x >= image->w - ring || y >= image->h - ring;
     bool in_box = x >= b.left && x < b.right && y >= b.top && y < b.bottom;
     switch (p->change) {
-    case CS_CHANGE_RING:
-        return x < ring || y < ring || x >= image->w - ring || y >= image->h - ring;
+    case CS_CHANGE_RING: return in_ring;
     case CS_CHANGE_ROI_REMOVED: return in_roi;
     case CS_CHANGE_ROI_ONLY: return !in_roi;
     case CS_CHANGE_HOTTEST: return in_box && !in_roi;
+    case CS_CHANGE_RING_HOTTEST: return in_box && in_ring;
     default: return in_box;
     }
 }
@@ -185,6 +204,8 @@ static box pass_box(const changing *c, const pass *p, const cs_diagnosis_row *ro
         return (box){width - width / 2, 0, width, height};
     if (p->change == CS_CHANGE_HOTTEST)
         return square_at(c->image, rows[p->row].hottest_x, rows[p->row].hottest_y);
+    if (p->change == CS_CHANGE_RING_HOTTEST)
+        return square_at(c->image, rows[p->row].ring_x, rows[p->row].ring_y);
     if (p->change >= CS_CHANGE_CONTROL && p->change <= CS_CHANGE_CONTROL_LAST)
         return c->controls[p->change - CS_CHANGE_CONTROL];
     return (box){0, 0, 0, 0};
@@ -262,7 +283,7 @@ static int64_t list_passes(const changing *c, int64_t row_count, pass *passes) {
     for (int change = 0; change < CS_CHANGE_COUNT; change++) {
         if (!c->roi && (change == CS_CHANGE_ROI_REMOVED || change == CS_CHANGE_ROI_ONLY))
             continue;
-        bool each = change == CS_CHANGE_HOTTEST;
+        bool each = change == CS_CHANGE_HOTTEST || change == CS_CHANGE_RING_HOTTEST;
         for (int f = 0; f < (cs_change_has_fill((cs_change)change) ? CS_FILL_COUNT : 1); f++)
             for (int64_t r = 0; r < (each ? row_count : 1); r++)
                 passes[count++] = (pass){(cs_change)change, f, each ? r : -1};
@@ -297,7 +318,7 @@ cs_status cs_changes_measure(cs_run *run, const cs_tensor *image, const cs_chang
     changing c = {.run = run, .image = image, .roi = roi, .map_columns = options->map_columns};
     cs_random random = {options->seed};
     double least = (double)(image->h < image->w ? image->h : image->w);
-    size_t most = (size_t)(CS_CHANGE_COUNT + count) * CS_FILL_COUNT;
+    size_t most = (size_t)(CS_CHANGE_COUNT + 2 * count) * CS_FILL_COUNT;
     pass *passes = calloc(most, sizeof *passes);
     double *softmax = calloc((size_t)(classes + image->c), sizeof *softmax);
     cs_status status = CS_OK;

@@ -16,6 +16,10 @@ const char *report_region_words(cs_region region) {
     case CS_REGION_ROI: return "the region of interest";
     case CS_REGION_LEFT: return "the left half";
     case CS_REGION_RIGHT: return "the right half";
+    case CS_REGION_TOP_EDGE: return "the upper edge";
+    case CS_REGION_BOTTOM_EDGE: return "the lower edge";
+    case CS_REGION_LEFT_EDGE: return "the left edge";
+    case CS_REGION_RIGHT_EDGE: return "the right edge";
     case CS_REGION_COUNT: break;
     }
     return NULL;
@@ -92,6 +96,11 @@ static void describe_map(report_finding *f) {
         f->below = true;
         f->even = 1.0;
         break;
+    case CS_PATTERN_BORDER:
+        f->statistic = "times the heat along one edge that an even map has there";
+        f->of_null = CS_STAT_EDGE;
+        f->even = 1.0;
+        break;
     case CS_PATTERN_SIDE:
     case CS_PATTERN_COUNT:
         f->statistic = "heat right minus left, as a share of both (\xE2\x88\x92"
@@ -124,6 +133,10 @@ static void describe_change(report_finding *f) {
     } else if (f->pattern == CS_PATTERN_ROI) {
         f->change = CS_CHANGE_HOTTEST;
         f->change_text = "the hottest square outside it covered";
+        take_controls(f);
+    } else if (f->pattern == CS_PATTERN_BORDER) {
+        f->change = CS_CHANGE_RING_HOTTEST;
+        f->change_text = "the hottest stretch of the border covered";
         take_controls(f);
     } else if (f->pattern == CS_PATTERN_SIDE) {
         bool left = flag->suspect == CS_REGION_LEFT;

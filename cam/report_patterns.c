@@ -1,4 +1,4 @@
-/* report_patterns.c - the four patterns: grade, maps against null, change against control. */
+/* report_patterns.c - the five patterns: grade, maps against null, change against control. */
 #include "report_parts.h"
 
 #include <math.h>

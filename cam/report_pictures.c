@@ -15,6 +15,12 @@ typedef struct place {
     double x, y, width, height;
 } place;
 
+/* A square of a corner's size around a place. */
+static place square(double x, double y, double width, double height) {
+    double side = CS_CORNER_SIDE * fmin(width, height);
+    return (place){x * width - side / 2, y * height - side / 2, side, side};
+}
+
 static place suspect_of(const report *r, const cs_diagnosis_row *row, double width, double height) {
     const report_finding *f = &r->finding[r->leading];
     double side = CS_CORNER_SIDE * fmin(width, height);
@@ -25,8 +31,9 @@ static place suspect_of(const report *r, const cs_diagnosis_row *row, double wid
     if (f->change == CS_CHANGE_LEFT || f->change == CS_CHANGE_RIGHT)
         return (place){f->change == CS_CHANGE_LEFT ? 0.0 : width / 2, 0.0, width / 2, height};
     if (f->change == CS_CHANGE_HOTTEST && isfinite(row->hottest_x))
-        return (place){row->hottest_x * width - side / 2, row->hottest_y * height - side / 2, side,
-                       side};
+        return square(row->hottest_x, row->hottest_y, width, height);
+    if (f->change == CS_CHANGE_RING_HOTTEST && isfinite(row->ring_x))
+        return square(row->ring_x, row->ring_y, width, height);
     return (place){0};
 }
 
@@ -231,10 +238,10 @@ static cs_status list(report *r, int which, int64_t most, const char *title, cs_
 cs_status report_telling(report *r, cs_error *err) {
     static const char *const most[CS_PATTERN_COUNT] = {
         "Most heat in the suspect corner", "Most even maps", "Least heat in the region of interest",
-        "Most heat on the stronger side"};
+        "Most heat on the stronger side", "Most heat along the suspect edge"};
     static const char *const least[CS_PATTERN_COUNT] = {
         "Least, for comparison", "Least even, for comparison", "Most, for comparison",
-        "Most on the other side, for comparison"};
+        "Most on the other side, for comparison", "Least, for comparison"};
     int64_t few = r->picked[REPORT_MOST] / 2;
     html *h = &r->h;
     html_put(h, "<section id=\"telling\" aria-labelledby=\"telling-h\">"

@@ -32,6 +32,11 @@ static double key_of(const report_finding *f, const cs_diagnosis_row *row) {
                    : (double)NAN;
     case CS_PATTERN_UNIFORM: return row->value[CS_STAT_ENTROPY];
     case CS_PATTERN_ROI: return -row->value[CS_STAT_ENRICHMENT_ROI];
+    case CS_PATTERN_BORDER:
+        return f->flag->suspect >= CS_REGION_TOP_EDGE && f->flag->suspect < CS_REGION_COUNT
+                   ? row->value[CS_STAT_ENRICHMENT_TOP_EDGE +
+                                ((int)f->flag->suspect - (int)CS_REGION_TOP_EDGE)]
+                   : (double)NAN;
     case CS_PATTERN_SIDE:
         return row->value[CS_STAT_LATERALITY_IMAGE] *
                (f->flag->suspect == CS_REGION_LEFT ? -1.0 : 1.0);

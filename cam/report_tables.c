@@ -32,6 +32,7 @@ static const char *change_words(cs_change change) {
                                                        "region of interest covered",
                                                        "all but the region of interest covered",
                                                        "hottest square outside it covered",
+                                                       "hottest stretch of the border covered",
                                                        "control square 1 covered",
                                                        "control square 2 covered",
                                                        "control square 3 covered",

@@ -7,7 +7,7 @@
 const char *report_pattern_title(cs_pattern pattern) {
     static const char *const titles[CS_PATTERN_COUNT] = {"Heat in one corner", "Heat spread evenly",
                                                          "Heat outside the region of interest",
-                                                         "Heat on one side"};
+                                                         "Heat on one side", "Heat along one edge"};
     return titles[pattern];
 }
 
@@ -16,7 +16,8 @@ const char *report_pattern_about(cs_pattern pattern) {
         "Labels, side markers and burnt-in text stand there.",
         "The map prefers no place: nothing in particular was learnt.",
         "Shoulders, tubes, what lies below the diaphragm, the border.",
-        "The heat stays on its side whatever the picture shows, mirrored ones too."};
+        "The heat stays on its side whatever the picture shows, mirrored ones too.",
+        "Burnt-in text, a frame, the edge of a cassette."};
     return about[pattern];
 }
 
@@ -87,6 +88,10 @@ static void headline_of(html *h, const report_finding *f) {
     case CS_PATTERN_ROI:
         html_format(h, "This model %s what lies outside the region of interest.", how_much(f));
         break;
+    case CS_PATTERN_BORDER:
+        html_format(h, "This model %s %s of the picture.", how_much(f),
+                    f->where ? f->where : "an edge");
+        break;
     case CS_PATTERN_SIDE:
     case CS_PATTERN_COUNT:
         html_format(h, "This model %s %s, whatever the picture shows.", how_much(f),
@@ -108,7 +113,7 @@ void report_headline(report *r) {
     else if (any_of(r, CS_VERDICT_NONE))
         html_put(h, any_of(r, CS_VERDICT_UNDETERMINED)
                         ? "No evidence of a shortcut in the patterns that could be judged."
-                        : "No evidence of the four patterns looked for.");
+                        : "No evidence of the five patterns looked for.");
     else
         html_put(h, "Too little to judge.");
 }
@@ -134,9 +139,17 @@ static void value_of(html *h, const char *before, cs_interval v, const char *aft
     html_put(h, after);
 }
 
+/* Where the energies and the enrichments of edges begin, and those of the other regions. */
+static double of_region(const report_finding *f, cs_region region, cs_statistic edges,
+                        cs_statistic others) {
+    bool edge = region >= CS_REGION_TOP_EDGE;
+    int first = (int)(edge ? edges : others);
+    int number = (int)region - (edge ? (int)CS_REGION_TOP_EDGE : 0);
+    return f->group ? f->group->statistic[first + number].value : (double)NAN;
+}
+
 static double energy_of(const report_finding *f, cs_region region) {
-    return f->group ? f->group->statistic[CS_STAT_ENERGY_TOP_LEFT + (int)region].value
-                    : (double)NAN;
+    return of_region(f, region, CS_STAT_ENERGY_TOP_EDGE, CS_STAT_ENERGY_TOP_LEFT);
 }
 
 static double area_of(const report_finding *f, cs_region region) {
@@ -145,7 +158,7 @@ static double area_of(const report_finding *f, cs_region region) {
     if (region == CS_REGION_ROI)
         return f->group->statistic[CS_STAT_AREA_ROI].value;
     return energy_of(f, region) /
-           f->group->statistic[CS_STAT_ENRICHMENT_TOP_LEFT + (int)region].value;
+           of_region(f, region, CS_STAT_ENRICHMENT_TOP_EDGE, CS_STAT_ENRICHMENT_TOP_LEFT);
 }
 
 /* "When the model says OPACITY, ": which maps are spoken of. */
@@ -167,8 +180,11 @@ static void maps_say(report *r, const report_finding *f) {
     when(r, f);
     switch (f->pattern) {
     case CS_PATTERN_CORNER:
+    case CS_PATTERN_BORDER:
         bold_percent(h, energy_of(f, f->flag->suspect));
-        html_format(h, " of the heat lies in %s, which is ", f->where ? f->where : "a corner");
+        html_format(h, " of the heat lies %s %s, which is ",
+                    f->pattern == CS_PATTERN_BORDER ? "along" : "in",
+                    f->where ? f->where : "a corner");
         html_percent(h, area_of(f, f->flag->suspect));
         html_put(h, " of the picture. ");
         break;
@@ -221,7 +237,8 @@ static void numbers_say(report *r, const report_finding *f) {
         " times what an even map has there", " of an even map's entropy",
         " times the heat in the region that an even map has there",
         " is the mean laterality (\xE2\x88\x92"
-        "1 left, +1 right)"};
+        "1 left, +1 right)",
+        " times what an even map has there"};
     html *h = &r->h;
     html_put(h, "<p class=\"numbers\">");
     value_of(h, "In numbers: ", f->flag->mean, what[f->pattern]);
@@ -240,8 +257,13 @@ static void numbers_say(report *r, const report_finding *f) {
             html_percent(h, f->flag->relative.high);
             html_put(h, ")");
         }
-        html_format(h, " of itself more than with %s: 100&nbsp;%% is where an answer turns.",
-                    f->control_text);
+        html_format(h, " of itself more than with %s", f->control_text);
+        if (f->flag->counter_is_of_shown && f->flag->excess.count < f->flag->count) {
+            html_put(h, " in the ");
+            html_count(h, f->flag->excess.count);
+            html_put(h, " images whose maps show it");
+        }
+        html_put(h, ": 100&nbsp;% is where an answer turns.");
     }
     html_put(h, "</p>\n");
 }

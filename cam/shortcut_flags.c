@@ -16,25 +16,41 @@ enum {
     MEAN_UNIFORM = CS_CORNER_COUNT,
     MEAN_ROI,
     MEAN_SIDE,
-    SHARE_CORNER,
+    MEAN_EDGE, /* of each edge's enrichment */
+    SHARE_CORNER = MEAN_EDGE + CS_EDGE_COUNT,
     SHARE_UNIFORM,
     SHARE_ROI,
     SHARE_LEFT,
     SHARE_RIGHT,
-    EXCESS_CORNER, /* of each corner */
-    EXCESS_HOTTEST = EXCESS_CORNER + CS_CORNER_COUNT,
-    EXCESS_RIGHT, /* right half minus left half */
-    MARGIN,       /* absolute */
-    STAYS,        /* of images predicted as the class: flat, shuffled */
+    SHARE_BORDER,
+    MARGIN, /* absolute, of all rows */
+    STAYS,  /* of images predicted as the class: flat, shuffled */
     BECOMES = STAYS + 2,
     TALLIES = BECOMES + 2
 };
-enum { FLIPS = EXCESS_RIGHT - EXCESS_CORNER + 1 };
+
+/* The places whose change is tried, and what it costs beyond its control. */
+typedef enum place {
+    PLACE_CORNER = 0, /* each corner */
+    PLACE_HOTTEST = CS_CORNER_COUNT,
+    PLACE_RING_HOTTEST,
+    PLACE_LEFT, /* this half minus the other */
+    PLACE_RIGHT,
+    PLACES
+} place;
+
+/* Sums over all rows, and over those whose map lies beyond the threshold there: a pattern that a
+ * part of the images has would be thinned by the rest. */
+enum { ALL = 0, SHOWN, KINDS };
+typedef struct place_sums {
+    tally excess, margin;
+    flips test;
+} place_sums;
 
 typedef struct class_sums {
     int64_t class_index;
     tally tallies[TALLIES];
-    flips tests[FLIPS]; /* of the excesses */
+    place_sums places[PLACES][KINDS];
     double *memory;
     int64_t rows;
     int64_t patients;
@@ -42,8 +58,9 @@ typedef struct class_sums {
 } class_sums;
 
 cs_statistic pattern_statistic(cs_pattern pattern) {
-    static const cs_statistic of[CS_PATTERN_COUNT] = {
-        CS_STAT_CORNER, CS_STAT_ENTROPY, CS_STAT_ENRICHMENT_ROI, CS_STAT_LATERALITY_IMAGE};
+    static const cs_statistic of[CS_PATTERN_COUNT] = {CS_STAT_CORNER, CS_STAT_ENTROPY,
+                                                      CS_STAT_ENRICHMENT_ROI,
+                                                      CS_STAT_LATERALITY_IMAGE, CS_STAT_EDGE};
     return of[pattern];
 }
 
@@ -90,17 +107,54 @@ static void add_maps(const cs_diagnosis *d, class_sums *s, const cs_diagnosis_ro
     tally_add(&s->tallies[MEAN_UNIFORM], row->value[CS_STAT_ENTROPY], weights);
     tally_add(&s->tallies[MEAN_ROI], row->value[CS_STAT_ENRICHMENT_ROI], weights);
     tally_add(&s->tallies[MEAN_SIDE], side, weights);
+    for (int e = 0; e < CS_EDGE_COUNT; e++)
+        tally_add(&s->tallies[MEAN_EDGE + e], row->value[CS_STAT_ENRICHMENT_TOP_EDGE + e], weights);
     tally_add(&s->tallies[SHARE_CORNER], beyond(d, row, CS_PATTERN_CORNER), weights);
     tally_add(&s->tallies[SHARE_UNIFORM], beyond(d, row, CS_PATTERN_UNIFORM), weights);
     tally_add(&s->tallies[SHARE_ROI], beyond(d, row, CS_PATTERN_ROI), weights);
+    tally_add(&s->tallies[SHARE_BORDER], beyond(d, row, CS_PATTERN_BORDER), weights);
     tally_add(&s->tallies[SHARE_LEFT], side < 0.0 ? is_beyond : 0.0 * is_beyond, weights);
     tally_add(&s->tallies[SHARE_RIGHT], side > 0.0 ? is_beyond : 0.0 * is_beyond, weights);
 }
 
-static void add_excess(class_sums *s, int which, double value, const double *weights,
-                       const double *signs) {
-    tally_add(&s->tallies[which], value, weights);
-    flips_add(&s->tests[which - EXCESS_CORNER], value, signs);
+/* What the place's change costs beyond its control. */
+static double excess_of(const cs_diagnosis_row *row, place at) {
+    double right = cs_row_drop(row, CS_CHANGE_RIGHT) - cs_row_drop(row, CS_CHANGE_LEFT);
+    switch (at) {
+    case PLACE_HOTTEST: return cs_row_excess(row, CS_CHANGE_HOTTEST);
+    case PLACE_RING_HOTTEST: return cs_row_excess(row, CS_CHANGE_RING_HOTTEST);
+    case PLACE_LEFT: return -right;
+    case PLACE_RIGHT: return right;
+    default: return cs_row_excess(row, (cs_change)at);
+    }
+}
+
+/* Whether the row's map shows the pattern at this place. */
+static bool is_shown(const cs_diagnosis *d, const cs_diagnosis_row *row, place at) {
+    const cs_threshold *thresholds = d->nulls->threshold;
+    double side = row->value[CS_STAT_LATERALITY_IMAGE];
+    switch (at) {
+    case PLACE_HOTTEST: return cs_row_is_beyond(row, CS_PATTERN_ROI, &thresholds[CS_PATTERN_ROI]);
+    case PLACE_RING_HOTTEST:
+        return cs_row_is_beyond(row, CS_PATTERN_BORDER, &thresholds[CS_PATTERN_BORDER]);
+    case PLACE_LEFT: return side < -thresholds[CS_PATTERN_SIDE].value;
+    case PLACE_RIGHT: return side > thresholds[CS_PATTERN_SIDE].value;
+    default:
+        return row->value[CS_STAT_ENRICHMENT_TOP_LEFT + (int)at] >
+               thresholds[CS_PATTERN_CORNER].value;
+    }
+}
+
+static void add_place(const cs_diagnosis *d, class_sums *s, const cs_diagnosis_row *row, place at,
+                      const double *weights, const double *signs) {
+    double excess = excess_of(row, at);
+    for (int kind = ALL; kind < (is_shown(d, row, at) ? KINDS : SHOWN); kind++) {
+        place_sums *sums = &s->places[at][kind];
+        tally_add(&sums->excess, excess, weights);
+        flips_add(&sums->test, excess, signs);
+        if (kind == SHOWN)
+            tally_add(&sums->margin, fabs(row->margin), weights);
+    }
 }
 
 static void add_row(const cs_diagnosis *d, class_sums *s, const cs_diagnosis_image *image,
@@ -114,12 +168,8 @@ static void add_row(const cs_diagnosis *d, class_sums *s, const cs_diagnosis_ima
     add_maps(d, s, row, weights);
     if (!row->has_changes)
         return;
-    for (int c = 0; c < CS_CORNER_COUNT; c++)
-        add_excess(s, EXCESS_CORNER + c, cs_row_excess(row, (cs_change)c), weights, signs);
-    add_excess(s, EXCESS_HOTTEST, cs_row_excess(row, CS_CHANGE_HOTTEST), weights, signs);
-    add_excess(s, EXCESS_RIGHT,
-               cs_row_drop(row, CS_CHANGE_RIGHT) - cs_row_drop(row, CS_CHANGE_LEFT), weights,
-               signs);
+    for (int at = 0; at < PLACES; at++)
+        add_place(d, s, row, (place)at, weights, signs);
     tally_add(&s->tallies[MARGIN], fabs(row->margin), weights);
 }
 
@@ -159,14 +209,21 @@ static cs_status sum_classes(const cs_diagnosis *d, class_sums *sums, int64_t co
 static cs_status begin_sums(const cs_diagnosis *d, class_sums *s, int64_t class_index,
                             cs_error *err) {
     const size_t tally_size = 2 * BOOTSTRAP_REPLICATES;
+    const size_t place_size = 2 * tally_size + BOOTSTRAP_FLIPS;
     *s = (class_sums){.class_index = class_index};
-    s->memory = calloc(TALLIES * tally_size + (size_t)FLIPS * BOOTSTRAP_FLIPS, sizeof *s->memory);
+    s->memory =
+        calloc(TALLIES * tally_size + (size_t)PLACES * KINDS * place_size, sizeof *s->memory);
     s->seen = calloc((size_t)d->patient_count / 8 + 1, 1);
     CS_CHECK(s->memory && s->seen, CS_ERROR_MEMORY, "out of memory");
-    for (size_t t = 0; t < TALLIES; t++)
-        tally_begin(&s->tallies[t], s->memory + t * tally_size);
-    for (size_t f = 0; f < FLIPS; f++)
-        s->tests[f].sums = s->memory + TALLIES * tally_size + f * BOOTSTRAP_FLIPS;
+    double *free_memory = s->memory;
+    for (size_t t = 0; t < TALLIES; t++, free_memory += tally_size)
+        tally_begin(&s->tallies[t], free_memory);
+    for (size_t p = 0; p < (size_t)PLACES * KINDS; p++, free_memory += place_size) {
+        place_sums *sums = &s->places[p / KINDS][p % KINDS];
+        tally_begin(&sums->excess, free_memory);
+        tally_begin(&sums->margin, free_memory + tally_size);
+        sums->test.sums = free_memory + 2 * tally_size;
+    }
     return CS_OK;
 }
 
@@ -188,20 +245,23 @@ static void map_evidence(const cs_diagnosis *d, const tally *mean, const tally *
                                                    : f->mean.low > t->value;
 }
 
-static void counter_evidence(const class_sums *s, int which, bool negative, cs_diagnosis_flag *f) {
-    const tally *excess = &s->tallies[which], *margin = &s->tallies[MARGIN];
-    f->has_counter = excess->count >= LEAST_ROWS;
+/* Asked of the rows that show the pattern there, or of all where those are too few. SIDE is always
+ * asked of all: heat on a side goes along with content on that side, so that the rows that show it
+ * would answer yes in any network. */
+static void counter_evidence(const class_sums *s, place at, cs_diagnosis_flag *f) {
+    const place_sums *sums = &s->places[at][SHOWN];
+    const tally *margin = &sums->margin;
+    f->counter_is_of_shown = f->pattern != CS_PATTERN_SIDE && sums->excess.count >= LEAST_ROWS;
+    if (!f->counter_is_of_shown) {
+        sums = &s->places[at][ALL];
+        margin = &s->tallies[MARGIN];
+    }
+    f->has_counter = sums->excess.count >= LEAST_ROWS;
     if (!f->has_counter)
         return;
-    f->excess = tally_interval(excess);
-    f->relative = tally_quotient(excess, margin);
-    f->excess_p = flips_p(&s->tests[which - EXCESS_CORNER], negative);
-    if (negative) {
-        f->excess =
-            (cs_interval){-f->excess.value, -f->excess.high, -f->excess.low, f->excess.count};
-        f->relative = (cs_interval){-f->relative.value, -f->relative.high, -f->relative.low,
-                                    f->relative.count};
-    }
+    f->excess = tally_interval(&sums->excess);
+    f->relative = tally_quotient(&sums->excess, margin);
+    f->excess_p = flips_p(&sums->test);
 }
 
 static void survival_evidence(const class_sums *s, cs_diagnosis_flag *f) {
@@ -218,19 +278,26 @@ static void survival_evidence(const class_sums *s, cs_diagnosis_flag *f) {
     f->excess_p = p[larger];
 }
 
-/* The tallies that each pattern looks at; side and corner choose by the maps alone. */
+/* The first of the largest means. */
+static int largest(const tally *means, int count) {
+    int best = 0;
+    for (int i = 1; i < count; i++)
+        if (tally_mean(&means[i]) > tally_mean(&means[best]))
+            best = i;
+    return best;
+}
+
+/* The tallies that each pattern looks at; corner, border and side choose by the maps alone. */
 static void make_flag(const cs_diagnosis *d, const class_sums *s, cs_diagnosis_flag *f) {
     const tally *t = s->tallies;
-    int corner = 0;
-    bool left = tally_mean(&t[MEAN_SIDE]) < 0.0;
-    for (int c = 1; c < CS_CORNER_COUNT; c++)
-        if (tally_mean(&t[MEAN_CORNER + c]) > tally_mean(&t[MEAN_CORNER + corner]))
-            corner = c;
+    const int corner = largest(t + MEAN_CORNER, CS_CORNER_COUNT);
+    const int edge = largest(t + MEAN_EDGE, CS_EDGE_COUNT);
+    const bool left = tally_mean(&t[MEAN_SIDE]) < 0.0;
     switch (f->pattern) {
     case CS_PATTERN_CORNER:
         f->suspect = (cs_region)corner;
         map_evidence(d, &t[MEAN_CORNER + corner], &t[SHARE_CORNER], f);
-        counter_evidence(s, EXCESS_CORNER + corner, false, f);
+        counter_evidence(s, (place)(PLACE_CORNER + corner), f);
         break;
     case CS_PATTERN_UNIFORM:
         map_evidence(d, &t[MEAN_UNIFORM], &t[SHARE_UNIFORM], f);
@@ -238,12 +305,17 @@ static void make_flag(const cs_diagnosis *d, const class_sums *s, cs_diagnosis_f
         break;
     case CS_PATTERN_ROI:
         map_evidence(d, &t[MEAN_ROI], &t[SHARE_ROI], f);
-        counter_evidence(s, EXCESS_HOTTEST, false, f);
+        counter_evidence(s, PLACE_HOTTEST, f);
+        break;
+    case CS_PATTERN_BORDER:
+        f->suspect = (cs_region)(CS_REGION_TOP_EDGE + edge);
+        map_evidence(d, &t[MEAN_EDGE + edge], &t[SHARE_BORDER], f);
+        counter_evidence(s, PLACE_RING_HOTTEST, f);
         break;
     default:
         f->suspect = left ? CS_REGION_LEFT : CS_REGION_RIGHT;
         map_evidence(d, &t[MEAN_SIDE], &t[left ? SHARE_LEFT : SHARE_RIGHT], f);
-        counter_evidence(s, EXCESS_RIGHT, left, f);
+        counter_evidence(s, left ? PLACE_LEFT : PLACE_RIGHT, f);
     }
 }
 

@@ -3,7 +3,7 @@
  * heavier: a statistic means something only beside these.
  */
 #include "cam_internal.h"
-#include "cnnscope_diagnose.h"
+#include "shortcut_summary.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -13,7 +13,8 @@
 enum { SHUFFLED_NETWORKS = 3, NOISES = 6, CLOUDS = 6, CLOUD_CELLS = 8 };
 enum { PLAIN = 3, INPUTS = PLAIN + 2 * (NOISES + CLOUDS) };
 
-static const char *const pattern_names[CS_PATTERN_COUNT] = {"corner", "uniform", "roi", "side"};
+static const char *const pattern_names[CS_PATTERN_COUNT] = {"corner", "uniform", "roi", "side",
+                                                            "border"};
 
 const char *cs_pattern_name(cs_pattern pattern) { return pattern_names[pattern]; }
 
@@ -191,23 +192,25 @@ static cs_status set_thresholds(cs_null_set *set, cs_error *err) {
             {.quantile = 0.95, .margin = 0.5, .least = 3.0, .most = 6.0, .null_rate = 0.05},
         [CS_PATTERN_UNIFORM] = {.quantile = 0.5, .least = 0.85, .most = 0.92, .null_rate = 0.25},
         [CS_PATTERN_ROI] = {.quantile = 0.95, .least = 1.25, .most = 1.5, .null_rate = 0.25},
-        [CS_PATTERN_SIDE] = {
-            .quantile = 0.95, .margin = 0.1, .least = 0.25, .most = 0.5, .null_rate = 0.6}};
-    static const cs_statistic of[CS_PATTERN_COUNT] = {
-        CS_STAT_CORNER, CS_STAT_ENTROPY, CS_STAT_ENRICHMENT_ROI, CS_STAT_LATERALITY_IMAGE};
+        [CS_PATTERN_SIDE] =
+            {.quantile = 0.95, .margin = 0.1, .least = 0.25, .most = 0.5, .null_rate = 0.6},
+        [CS_PATTERN_BORDER] = {
+            .quantile = 0.95, .margin = 0.5, .least = 2.0, .most = 4.0, .null_rate = 0.05}};
     double *values = calloc((size_t)set->count + 1, sizeof *values);
     CS_CHECK(values, CS_ERROR_MEMORY, "out of memory");
     for (int p = 0; p < CS_PATTERN_COUNT; p++) {
         cs_threshold *t = &set->threshold[p];
+        const cs_statistic own = pattern_statistic((cs_pattern)p);
+        const bool counts = p == CS_PATTERN_CORNER || p == CS_PATTERN_BORDER;
         int64_t count = 0, beyond = 0;
         *t = rules[p];
         for (int64_t i = 0; p != CS_PATTERN_SIDE && i < set->count; i++)
-            if (!isnan(set->maps[i].value[of[p]]))
-                values[count++] = set->maps[i].value[of[p]];
+            if (!isnan(set->maps[i].value[own]))
+                values[count++] = set->maps[i].value[own];
         if (p == CS_PATTERN_SIDE)
             count = side_values(set, values);
         set_threshold(t, values, count);
-        for (int64_t i = 0; p == CS_PATTERN_CORNER && i < count; i++)
+        for (int64_t i = 0; counts && i < count; i++)
             beyond += values[i] > t->value;
         if (count > 0 && (double)beyond / (double)count > t->null_rate)
             t->null_rate = (double)beyond / (double)count;

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 static const char *const region_names[CS_REGION_COUNT] = {
-    "top_left", "top_right", "bottom_left", "bottom_right", "ring", "roi", "left", "right"};
+    "top_left", "top_right", "bottom_left", "bottom_right", "ring",      "roi",
+    "left",     "right",     "top_edge",    "bottom_edge",  "left_edge", "right_edge"};
 
 const char *cs_region_name(cs_region region) { return region_names[region]; }
 
@@ -29,6 +30,10 @@ static rectangle region_rectangle(cs_region region, int64_t height, int64_t widt
     case CS_REGION_BOTTOM_LEFT: return (rectangle){0.0, 1.0 - y, x, 1.0};
     case CS_REGION_BOTTOM_RIGHT: return (rectangle){1.0 - x, 1.0 - y, 1.0, 1.0};
     case CS_REGION_RING: return (rectangle){rx, ry, 1.0 - rx, 1.0 - ry};
+    case CS_REGION_TOP_EDGE: return (rectangle){0.0, 0.0, 1.0, ry};
+    case CS_REGION_BOTTOM_EDGE: return (rectangle){0.0, 1.0 - ry, 1.0, 1.0};
+    case CS_REGION_LEFT_EDGE: return (rectangle){0.0, 0.0, rx, 1.0};
+    case CS_REGION_RIGHT_EDGE: return (rectangle){1.0 - rx, 0.0, 1.0, 1.0};
     case CS_REGION_LEFT: return (rectangle){0.0, 0.0, 0.5, 1.0};
     default: return (rectangle){0.5, 0.0, 1.0, 1.0};
     }

@@ -38,7 +38,16 @@ static const char *const statistic_names[CS_STAT_COUNT] = {"energy_top_left",
                                                            "laterality_roi",
                                                            "laterality_mirrored",
                                                            "position",
-                                                           "content"};
+                                                           "content",
+                                                           "energy_top_edge",
+                                                           "energy_bottom_edge",
+                                                           "energy_left_edge",
+                                                           "energy_right_edge",
+                                                           "enrichment_top_edge",
+                                                           "enrichment_bottom_edge",
+                                                           "enrichment_left_edge",
+                                                           "enrichment_right_edge",
+                                                           "edge"};
 
 const char *cs_statistic_name(cs_statistic statistic) { return statistic_names[statistic]; }
 
@@ -79,6 +88,15 @@ static void measure_places(const double *p, size_t count, const cs_map_regions *
             best = e / regions->area[r];
     }
     out[CS_STAT_CORNER] = best;
+    best = 0.0;
+    for (int k = 0; k < CS_EDGE_COUNT; k++) {
+        double e = energy(p, regions->cover[CS_REGION_TOP_EDGE + k], count);
+        double enrichment = e / regions->area[CS_REGION_TOP_EDGE + k];
+        out[CS_STAT_ENERGY_TOP_EDGE + k] = e;
+        out[CS_STAT_ENRICHMENT_TOP_EDGE + k] = enrichment;
+        best = enrichment > best ? enrichment : best;
+    }
+    out[CS_STAT_EDGE] = best;
     const double *left = regions->cover[CS_REGION_LEFT], *right = regions->cover[CS_REGION_RIGHT];
     out[CS_STAT_LATERALITY_IMAGE] = laterality(energy(p, left, count), energy(p, right, count));
     const double *roi = regions->cover[CS_REGION_ROI];

@@ -24,7 +24,7 @@ static const cli_option options[] = {
      0},
     {"resume", 0, CLI_FLAG, AT(resume), NULL, "go on where a run that was ended stood", 0, 0},
     {"fail-on", 0, CLI_TEXT, AT(fail_on), "LIST",
-     "exit code 1 if one of these patterns is found: corner,uniform,roi,side", 0, 0},
+     "exit code 1 if one of these patterns is found: corner,uniform,roi,side,border", 0, 0},
     {"no-counterfactuals", 0, CLI_FLAG, AT(no_counterfactuals), NULL,
      "maps only: 10 to 40 times as fast, and no flag can be more than \"map only\"", 0, 0},
     {"figures", 0, CLI_FLAG, AT(figures), NULL, "a figure of every image, in DIR/figures", 0, 0},
@@ -45,10 +45,11 @@ const cli_command cli_command_diagnose = {
     .usage = "MODEL.json FOLDER|LIST.csv -o DIR [options]",
     .details =
         "Explains every image, measures where the heat lies, changes the image and asks the model\n"
-        "again, and judges four patterns over the set: heat in one corner, spread evenly, outside\n"
-        "the region of interest, on one side. Each is found only where maps and changed images\n"
-        "agree (\"supported\"); thresholds come from blank and noise inputs and shuffled weights,\n"
-        "before an image is seen. It is evidence, not proof: docs/shortcuts.md.\n"
+        "again, and judges five patterns over the set: heat in one corner, along one edge,\n"
+        "spread evenly, outside the region of interest, on one side. Each is found only where\n"
+        "maps and changed images agree (\"supported\"); thresholds come from blank and noise\n"
+        "inputs and shuffled weights, before an image is seen. It is evidence, not proof:\n"
+        "docs/shortcuts.md.\n"
         "Writes DIR/report.html (open it in a browser; it loads nothing), predictions.csv, "
         "diagnosis.csv (a row an image and class), diagnosis.json,\n"
         "cams.npy (the maps, a row each), manifest.json (docs/formats.md).\n"
@@ -85,7 +86,7 @@ static cs_status read_fail_on(const char *text, unsigned *patterns, cs_error *er
         *patterns |= found;
         if (!found)
             status = cs_error_set(err, CS_ERROR_ARGUMENT, NULL, -1,
-                                  "--fail-on '%s': there are corner, uniform, roi and side",
+                                  "--fail-on '%s': there are corner, uniform, roi, side and border",
                                   list.words[i]);
     }
     word_list_free(&list);

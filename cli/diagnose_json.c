@@ -67,6 +67,7 @@ static void put_flag(json_writer *w, const cs_diagnosis *d, const cs_diagnosis_f
     put_real(w, "prevalence", f->prevalence, CS_F64);
     put_boolean(w, "has_counterfactuals", f->has_counter);
     put_boolean(w, "counterfactual_evidence", f->counter_evidence);
+    put_boolean(w, "counterfactuals_of_shown", f->counter_is_of_shown);
     put_text(w, "suspect", f->suspect == CS_REGION_COUNT ? NULL : cs_region_name(f->suspect));
     put_interval(w, "excess", &f->excess);
     put_interval(w, "relative_excess", &f->relative);

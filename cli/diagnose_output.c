@@ -119,6 +119,7 @@ static void put_change_columns(FILE *f, const cs_diagnosis_row *row) {
     for (int c = 0; c < CS_CORNER_COUNT; c++)
         put_comma_real(f, row ? cs_row_excess(row, (cs_change)c) : (double)NAN);
     put_comma_real(f, row ? cs_row_excess(row, CS_CHANGE_HOTTEST) : (double)NAN);
+    put_comma_real(f, row ? cs_row_excess(row, CS_CHANGE_RING_HOTTEST) : (double)NAN);
 }
 
 static void put_change_header(FILE *f) {
@@ -129,7 +130,8 @@ static void put_change_header(FILE *f) {
                     cs_change_has_fill((cs_change)c) ? cs_fill_name((cs_fill)i) : "");
     for (int c = 0; c < CS_CORNER_COUNT; c++)
         fprintf(f, ",excess_%s", cs_change_name((cs_change)c));
-    fprintf(f, ",excess_%s", cs_change_name(CS_CHANGE_HOTTEST));
+    fprintf(f, ",excess_%s,excess_%s", cs_change_name(CS_CHANGE_HOTTEST),
+            cs_change_name(CS_CHANGE_RING_HOTTEST));
 }
 
 /* `row` is NULL for an image that could not be diagnosed. */

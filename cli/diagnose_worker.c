@@ -145,6 +145,7 @@ static cs_status measure_maps(diagnose_worker *w, image_work *image, cs_error *e
         row->map_status = (int32_t)w->cams[i].status;
         status = cs_map_statistics(&map, image->regions, row->value, err);
         cs_map_hottest(&map, image->regions, &row->hottest_x, &row->hottest_y);
+        cs_map_hottest_of_ring(&map, image->regions, &row->ring_x, &row->ring_y);
         if (status == CS_OK && job->figures)
             status = draw_figure(job, image, &w->cams[i], err);
     }

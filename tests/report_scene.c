@@ -105,6 +105,9 @@ static void fill_statistics(const report_scene *s, int64_t i, const double *map,
     value[CS_STAT_ENRICHMENT_TOP_LEFT] = map[0] / 0.04;
     value[CS_STAT_ENRICHMENT_TOP_RIGHT] = corner / 0.04;
     value[CS_STAT_CORNER] = corner / 0.04;
+    value[CS_STAT_ENERGY_TOP_EDGE] = corner + 0.05;
+    value[CS_STAT_ENRICHMENT_TOP_EDGE] = (corner + 0.05) / 0.1;
+    value[CS_STAT_EDGE] = (corner + 0.05) / 0.1;
     value[CS_STAT_ENTROPY] = entropy / log(SIDE * SIDE);
     value[CS_STAT_GINI] = 0.5 + 0.1 * noise(i, 70);
     value[CS_STAT_EFFECTIVE_AREA] = exp(entropy) / (SIDE * SIDE);
@@ -152,6 +155,8 @@ static void fill_image(report_scene *s, int64_t i, cs_diagnosis_image *image) {
     fill_changes(s, i, row, predicted);
     row->hottest_x = 0.92;
     row->hottest_y = 0.09;
+    row->ring_x = 0.92;
+    row->ring_y = 0.04;
     for (int64_t c = 0; c < SIDE * SIDE; c++)
         cs_tensor_store(&s->map, (size_t)c, 3.0 * map[c]);
     image->label = s->options.no_labels ? -1 : label;
@@ -250,7 +255,7 @@ static void fill_groups(report_scene *s) {
 }
 
 static void fill_nulls(report_scene *s) {
-    static const double value[CS_PATTERN_COUNT] = {3.4, 0.9, 1.25, 0.31};
+    static const double value[CS_PATTERN_COUNT] = {3.4, 0.9, 1.25, 0.31, 2.4};
     for (int i = 0; i < 40; i++) {
         cs_null_map *m = &s->null_maps[i];
         snprintf(m->network, sizeof m->network, i < 10 ? "trained" : "shuffled %d", i / 10);
@@ -261,6 +266,7 @@ static void fill_nulls(report_scene *s) {
         m->value[CS_STAT_ENTROPY] = 0.55 + 0.4 * noise(i, 7);
         m->value[CS_STAT_ENRICHMENT_ROI] = 0.7 + 0.6 * noise(i, 8);
         m->value[CS_STAT_LATERALITY_IMAGE] = 0.4 * (noise(i, 9) - 0.5);
+        m->value[CS_STAT_EDGE] = 1.0 + noise(i, 10);
     }
     s->nulls = (cs_null_set){.maps = s->null_maps, .count = 40, .empty = 2, .networks = 4};
     for (int k = 0; k < CS_PATTERN_COUNT; k++)
@@ -278,9 +284,9 @@ static void fill_nulls(report_scene *s) {
 static void fill_flag(report_scene *s, int64_t class_index, cs_pattern pattern) {
     cs_diagnosis_flag *f = &s->flags[s->d.flag_count++];
     const cs_diagnosis_group *g = &s->groups[class_index * 7];
-    static const cs_statistic mean[CS_PATTERN_COUNT] = {CS_STAT_ENRICHMENT_TOP_RIGHT,
-                                                        CS_STAT_ENTROPY, CS_STAT_ENRICHMENT_ROI,
-                                                        CS_STAT_LATERALITY_IMAGE};
+    static const cs_statistic mean[CS_PATTERN_COUNT] = {
+        CS_STAT_ENRICHMENT_TOP_RIGHT, CS_STAT_ENTROPY, CS_STAT_ENRICHMENT_ROI,
+        CS_STAT_LATERALITY_IMAGE, CS_STAT_ENRICHMENT_TOP_EDGE};
     const cs_interval unknown = {(double)NAN, (double)NAN, (double)NAN, 0};
     bool few = g->count < 6 || s->options.no_maps;
     bool hit = s->options.planted && class_index == 1 && !few &&

@@ -61,7 +61,7 @@ START_TEST(test_numpy) {
                           "case %d, %s: %.17g, numpy %.17g", cases, name, got[s], value);
             compared++;
         }
-        ck_assert_int_eq(compared, has_roi ? 21 : 15);
+        ck_assert_int_eq(compared, has_roi ? 30 : 24);
         ck_assert(has_roi || isnan(got[CS_STAT_ENERGY_ROI]));
         cs_map_regions_free(&regions);
         cs_tensor_release(&map);
@@ -104,6 +104,11 @@ START_TEST(test_planted) {
     require_near(v[CS_STAT_ENRICHMENT_BOTTOM_LEFT], 25.0, "bottom left");
     require_near(v[CS_STAT_CORNER], 25.0, "corner");
     require_near(v[CS_STAT_ENERGY_TOP_LEFT], 0.0, "top left");
+    require_near(v[CS_STAT_ENRICHMENT_RING], 1.0 / 0.36, "ring");
+    require_near(v[CS_STAT_ENRICHMENT_TOP_EDGE], 0.0, "upper edge");
+    require_near(v[CS_STAT_ENRICHMENT_TOP_EDGE + 1], 10.0, "lower edge");
+    require_near(v[CS_STAT_ENRICHMENT_TOP_EDGE + 2], 10.0, "left edge");
+    require_near(v[CS_STAT_EDGE], 10.0, "edge");
     require_near(v[CS_STAT_ENTROPY], 0.0, "entropy of one cell");
     require_near(v[CS_STAT_GINI], 0.99, "Gini of one cell");
     require_near(v[CS_STAT_EFFECTIVE_AREA], 0.01, "effective area of one cell");
@@ -176,6 +181,28 @@ START_TEST(test_hottest) {
 }
 END_TEST
 
+/* The ring of 10 x 10 cells is the outermost; of 4 x 4 cells it covers no cell by half. */
+START_TEST(test_hottest_of_ring) {
+    double x = 0.0, y = 0.0;
+    cs_error err;
+    const int64_t sides[2] = {10, 4};
+    for (int i = 0; i < 2; i++) {
+        const int64_t side = sides[i];
+        cs_map_regions regions = {0};
+        cs_tensor map = new_map(side, side);
+        cs_tensor_set(&map, 0, 0, 1, 2, 9.0); /* hotter, but inside */
+        cs_tensor_set(&map, 0, 0, side - 1, 1, 5.0);
+        cs_tensor_set(&map, 0, 0, 0, 0, 2.0);
+        REQUIRE_OK(cs_map_regions_make(side, side, 40, 40, NULL, &regions, &err), err);
+        cs_map_hottest_of_ring(&map, &regions, &x, &y);
+        require_near(x, 1.5 / (double)side, "x");
+        require_near(y, ((double)side - 0.5) / (double)side, "y");
+        cs_map_regions_free(&regions);
+        cs_tensor_release(&map);
+    }
+}
+END_TEST
+
 START_TEST(test_tests) {
     double p[5] = {0.01, 0.04, 0.03, (double)NAN, 0.005};
     double *const list[5] = {&p[0], &p[1], &p[2], &p[3], &p[4]};
@@ -224,8 +251,11 @@ START_TEST(test_bootstrap) {
         flips_add(&f, 1.0, signs);
     }
     /* All eight flips alike: 1 / 256 of the signs reach the sum. */
-    ck_assert(flips_p(&f, false) > 0.001 && flips_p(&f, false) < 0.009);
-    ck_assert(flips_p(&f, true) > 0.99);
+    ck_assert(flips_p(&f) > 0.001 && flips_p(&f) < 0.009);
+    for (int i = 0; i < BOOTSTRAP_FLIPS; i++)
+        f.sums[i] = -f.sums[i];
+    f.sum = -f.sum;
+    ck_assert(flips_p(&f) > 0.99); /* below 0: no evidence of being above */
     free(f.sums);
 }
 END_TEST
@@ -240,6 +270,7 @@ Suite *suite_shortcut_statistics(void) {
     tcase_add_test(tests, test_one_cell);
     tcase_add_test(tests, test_regions);
     tcase_add_test(tests, test_hottest);
+    tcase_add_test(tests, test_hottest_of_ring);
     tcase_add_test(tests, test_tests);
     tcase_add_test(tests, test_bootstrap);
     suite_add_tcase(suite, tests);
