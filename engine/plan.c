@@ -11,6 +11,11 @@ static bool stored_anyway(const planner *p, int node) {
 
 /* ------------------------------------------------------------------ steps ---------------- */
 
+static bool may_save_gates(const planner *p, int node) {
+    const cs_node_info *info = &p->model->nodes[node];
+    return layer_may_save_gates(&info->attributes, p->request->shapes[info->input[0]].c);
+}
+
 /* Extends a step by the node behind its last one, if the epilogue can compute it. */
 static bool absorb_next(planner *p, plan_step *step) {
     if (stored_anyway(p, step->last) || p->consumers[step->last] != 1)
@@ -28,7 +33,7 @@ static bool absorb_next(planner *p, plan_step *step) {
         step->add = next;
         step->residual = node->input[0] == step->last ? node->input[1] : node->input[0];
     } else if (strcmp(node->op, "relu") == 0 && !p->request->imposed &&
-               layer_may_save_gates(&p->model->nodes[step->first].attributes)) {
+               may_save_gates(p, step->first)) {
         step->relu = next;
     } else {
         return false;

@@ -24,8 +24,11 @@ static bool goes_on_in_place(const planner *p, const plan_backward *next, int no
 /* Whether gates, words of 16 channels, begin with each group of the convolution's inputs. */
 static bool words_fit(const planner *p, int conv) {
     const cs_node_info *info = &p->model->nodes[conv];
+    const int64_t channels = p->request->shapes[info->input[0]].c;
     return info->attributes.groups <= 1 ||
-           p->request->shapes[info->input[0]].c / info->attributes.groups % CS_PANEL == 0;
+           channels / info->attributes.groups * layer_groups_together(&info->attributes, channels) %
+                   CS_PANEL ==
+               0;
 }
 
 /* How many operations behind operation j its convolution can do, which are marked in it. */

@@ -25,12 +25,14 @@
 #include "layer_real.h"
 
 /* Panels: forward [groups][K/groups/16][R][S][C/groups][16], then the bias;
- * backward [groups][C/groups/16][R][S][K/groups][16]. */
+ * backward [groups][C/groups/16][R][S][K/groups][16]. Narrow groups lie side by side in a panel
+ * (layer_groups_together): forward [K/16][R][S][C/groups][16]. */
 static size_t panels_size(const cs_node_attributes *a, cs_shape in, layer_pass pass) {
     const size_t c = (size_t)(in.c / a->groups), k = (size_t)(a->out_channels / a->groups);
     const size_t taps = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
     const size_t lanes = pass == PASS_FORWARD ? k : c, inner = pass == PASS_FORWARD ? c : k;
-    return (size_t)a->groups * layer_gate_words((int64_t)lanes) * taps * inner * CS_PANEL;
+    const size_t sets = (size_t)(a->groups / layer_groups_together(a, in.c));
+    return sets * layer_gate_words((int64_t)lanes) * taps * inner * CS_PANEL;
 }
 
 static size_t pack_size(const cs_node_attributes *a, cs_shape in, layer_pass pass) {
@@ -43,17 +45,19 @@ static void pack(const layer_pack_call *call, size_t part, size_t parts) {
     const size_t c = (size_t)(call->in.c / a->groups), k = (size_t)(a->out_channels / a->groups);
     const size_t taps = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
     const size_t lanes = forward ? k : c, inner = forward ? c : k;
-    const size_t panels = layer_gate_words((int64_t)lanes), groups = (size_t)a->groups;
+    const size_t together = (size_t)layer_groups_together(a, call->in.c);
+    const size_t panels = layer_gate_words((int64_t)lanes);
     /* Steps in O, I, R, S from one lane, and from one inner channel, to the next. */
     const size_t lane_step = forward ? c * taps : taps, inner_step = forward ? taps : c * taps;
     size_t begin, end;
-    cs_share(groups * panels, part, parts, &begin, &end);
-    for (size_t panel = begin; panel < end; panel++) {
-        const size_t group = panel / panels, first = panel % panels * CS_PANEL;
+    cs_share((size_t)a->groups * panels, part, parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const size_t group = i / panels, first = i % panels * CS_PANEL;
         const size_t filled = lanes - first < CS_PANEL ? lanes - first : CS_PANEL;
         const float *from = call->parameter[0] + group * k * c * taps + first * lane_step;
-        REAL *to = (REAL *)call->pack + panel * taps * inner * CS_PANEL;
-        NAME(pack_panel)(from, filled, lane_step, inner, inner_step, taps, to);
+        REAL *to = (REAL *)call->pack + i / together * taps * inner * CS_PANEL;
+        NAME(pack_panel)
+        (from, filled, lane_step, inner, inner_step, taps, to + i % together * lanes);
     }
     if (part == 0 && forward && call->parameter[1]) {
         REAL *bias = (REAL *)call->pack + panels_size(a, call->in, PASS_FORWARD);
@@ -157,7 +161,8 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     const NAME(convolve) work = {
         .kernels = call->kernels,
         .batch = call->batch,
-        .groups = a->groups,
+        .groups = a->groups / layer_groups_together(a, call->in.c),
+        .together = layer_groups_together(a, call->in.c),
         .result = call->out,
         .rows = call->out.h,
         .cols = call->out.w,
@@ -210,7 +215,8 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
             const NAME(convolve) work = {
                 .kernels = call->kernels,
                 .batch = call->batch,
-                .groups = a->groups,
+                .groups = a->groups / layer_groups_together(a, call->in.c),
+                .together = layer_groups_together(a, call->in.c),
                 .result = call->in,
                 .rows = (call->in.h - py + a->stride[0] - 1) / a->stride[0],
                 .cols = (call->in.w - px + a->stride[1] - 1) / a->stride[1],

@@ -97,6 +97,32 @@ static unsigned run_dense(const NAME(unit) *unit, int first, int panels) {
     return flags;
 }
 
+/* As run_dense for groups side by side in one panel. */
+static unsigned run_together(const NAME(unit) *unit) {
+    const NAME(convolve) *work = unit->work;
+    const size_t limit = (size_t)work->kernels->tile_pixels, length = unit->strip->length;
+    const size_t tiles = (length + limit - 1) / limit;
+    unsigned flags = 0;
+    for (size_t t = 0; t < tiles; t++) {
+        size_t begin, end;
+        cs_share(length, t, tiles, &begin, &end);
+        const NAME(group_tile) tile = {
+            .pixels = (int)(end - begin),
+            .taps = work->taps,
+            .channels = (size_t)(work->source.c / work->groups / work->together),
+            .source = unit->strip->source + begin,
+            .source_stride = STRIP_LIMIT,
+            .panel = unit->panel,
+            .tap_panel = work->tap_panel,
+            .bias = unit->bias,
+            .acc = unit->strip->acc,
+        };
+        work->kernels->group_tile(&tile);
+        flags |= finish(unit, begin, tile.pixels, 0, 1);
+    }
+    return flags;
+}
+
 static unsigned run_skipping(const NAME(unit) *unit) {
     const NAME(convolve) *work = unit->work;
     const size_t length = unit->strip->length;
@@ -133,12 +159,15 @@ static unsigned run_unit(NAME(unit) *unit) {
     if (work->bias)
         memcpy(bias, work->bias + unit->k, (size_t)unit->lanes * sizeof(REAL));
     unit->bias = work->bias ? bias : NULL;
-    if (unit->strip->skip)
+    if (work->together > 1)
+        flags = run_together(unit);
+    else if (unit->strip->skip)
         flags = run_skipping(unit);
-    for (int first = 0; first < unit->panels && !unit->strip->skip; first += together) {
-        const int left = unit->panels - first;
-        flags |= run_dense(unit, first, left < together ? left : together);
-    }
+    else
+        for (int first = 0; first < unit->panels; first += together) {
+            const int left = unit->panels - first;
+            flags |= run_dense(unit, first, left < together ? left : together);
+        }
     unit->bias = NULL;
     return flags;
 }
@@ -209,7 +238,8 @@ unsigned NAME(convolve_part)(const NAME(convolve) *given, size_t part, size_t pa
     const size_t panels = layer_gate_words(outputs), bundles = (panels + together - 1) / together;
     if (pixels == 0)
         return 0;
-    if (work.kernel == LAYER_KERNEL_DENSE || inner % CS_PANEL != 0 || work.run > 1)
+    if (work.kernel == LAYER_KERNEL_DENSE || inner % CS_PANEL != 0 || work.run > 1 ||
+        work.together > 1)
         work.nonzero = NULL;
     const size_t strips = count_strips(&work, pixels, groups * bundles, parts);
     NAME(strip) *strip = NAME(strip_in)(&work);

@@ -154,9 +154,14 @@ void layer_blas_one_thread(void);
 /* The kernel table (kernels_f32 or kernels_f64) of an instruction set that the CPU has. */
 const void *layer_kernels(layer_isa isa, cs_dtype dtype);
 
-/* True where a convolution's ReLU may be fused with its gates saved: panels must begin at multiples
- * of 16 channels, or two of them would share a word of gates. */
-bool layer_may_save_gates(const cs_node_attributes *a);
+/* How many groups of a convolution of `channels` input channels lie side by side in one panel: 16 /
+ * width where groups are 1, 2, 4 or 8 channels wide on both sides and fill whole panels, else 1. */
+int64_t layer_groups_together(const cs_node_attributes *a, int64_t channels);
+
+/* True where a convolution of `channels` input channels may be fused with a ReLU whose gates are
+ * saved: panels must begin at multiples of 16 channels, or two of them would share a word of
+ * gates. */
+bool layer_may_save_gates(const cs_node_attributes *a, int64_t channels);
 
 /* Words of gates for one pixel of `channels` channels. */
 static inline size_t layer_gate_words(int64_t channels) { return ((size_t)channels + 15) / 16; }

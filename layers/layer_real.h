@@ -43,7 +43,7 @@ cs_status NAME(pool_shape)(const cs_node_attributes *a, const cs_shape *in, cons
 typedef struct NAME(convolve) {
     const NAME(kernels) *kernels;
     int64_t batch;
-    int64_t groups;
+    int64_t groups, together; /* sets of `together` groups, which share a panel (1: each its own) */
     /* Results: pixel (row0 + i*row_step, col0 + j*col_step) of a map of result.h x result.w. */
     cs_shape result;
     int64_t rows, cols, row0, col0, row_step, col_step;

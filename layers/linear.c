@@ -78,6 +78,7 @@ static unsigned run(const layer_call *call, bool forward_pass, size_t part, size
         .kernels = call->kernels,
         .batch = call->batch,
         .groups = 1,
+        .together = 1,
         .result = forward_pass ? call->out : call->in,
         .rows = 1,
         .cols = 1,

@@ -71,6 +71,13 @@ const void *layer_kernels(layer_isa isa, cs_dtype dtype) {
     return soft ? &kernels_portable_nofma_f64 : &kernels_portable_f64;
 }
 
-bool layer_may_save_gates(const cs_node_attributes *a) {
-    return a->groups <= 1 || a->out_channels / a->groups % CS_PANEL == 0;
+int64_t layer_groups_together(const cs_node_attributes *a, int64_t channels) {
+    const int64_t width = a->groups > 1 ? a->out_channels / a->groups : CS_PANEL;
+    const bool fit = CS_PANEL % width == 0 && a->out_channels % CS_PANEL == 0;
+    return fit && channels == a->out_channels ? CS_PANEL / width : 1;
+}
+
+bool layer_may_save_gates(const cs_node_attributes *a, int64_t channels) {
+    return a->groups <= 1 ||
+           a->out_channels / a->groups * layer_groups_together(a, channels) % CS_PANEL == 0;
 }

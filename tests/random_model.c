@@ -50,6 +50,8 @@ static const char *add_conv(random_model *net, const char *in, int64_t out, int6
         groups = 2;
     if (choose(net, 6) == 0 && out == channels)
         groups = channels;
+    if (out == channels && channels % 16 == 0 && choose(net, 2) == 0)
+        groups = channels >> (1 + choose(net, 3)); /* 2, 4 or 8 wide: they share panels */
     int64_t dilation = kernel > 1 && choose(net, 4) == 0 ? 2 : 1;
     node->attributes = built_window(kernel, stride, dilation * (kernel / 2), dilation);
     node->attributes.out_channels = out;

@@ -93,6 +93,14 @@ static const layer_case cases[] = {
     CONV(1, 5, 6, 6, 15, 3, 3, 2, 2, 1, 1, 1, 1, 5, true),
     CONV(1, 6, 5, 5, 4, 3, 3, 1, 1, 2, 2, 2, 2, 2, false),
     CONV(3, 9, 3, 3, 6, 1, 1, 1, 1, 0, 0, 1, 1, 3, true),
+    /* narrow groups that share panels of 16, in rows that are longer and shorter than a tile */
+    CONV(1, 16, 9, 31, 16, 3, 3, 1, 1, 1, 1, 1, 1, 4, true),
+    CONV(2, 32, 5, 7, 32, 3, 3, 1, 1, 1, 1, 1, 1, 4, false),
+    CONV(1, 16, 7, 30, 16, 3, 3, 2, 2, 1, 1, 1, 1, 2, true),
+    CONV(1, 32, 6, 15, 32, 3, 3, 1, 1, 2, 2, 2, 2, 8, false),
+    CONV(3, 48, 6, 5, 48, 5, 3, 1, 1, 0, 2, 1, 1, 24, true),
+    CONV(2, 16, 8, 29, 16, 3, 3, 1, 1, 1, 1, 1, 1, 16, true),
+    CONV(2, 32, 3, 3, 32, 1, 1, 1, 1, 0, 0, 1, 1, 4, true),
     /* the layers of networks at a small size */
     CONV(1, 64, 14, 14, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, false),
     CONV(1, 256, 7, 7, 64, 1, 1, 1, 1, 0, 0, 1, 1, 1, false),

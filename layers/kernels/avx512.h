@@ -52,6 +52,12 @@ static inline mask NAME(first_lanes)(size_t count) {
     return (mask)(count < WIDTH ? (1U << count) - 1 : (1U << WIDTH) - 1);
 }
 
+/* conv_14x32_avx512.c */
+#define TILE_PIXELS_AVX512 14
+
+/* groups_avx512.c */
+void AVX512(group_tile)(const NAME(group_tile) *tile);
+
 /* skip_avx512.c. Eight registers of sums at least hide the latency of a multiply-add. */
 #define SKIP_PANELS   (8 / VECTORS)
 #define JOINED_PIXELS 4

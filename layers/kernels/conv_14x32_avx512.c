@@ -11,7 +11,6 @@
 
 #include <assert.h>
 
-#define TILE_PIXELS 14
 #define TILE_PANELS (2 / VECTORS)
 #define COLUMNS     2 /* registers across one pixel of a full tile */
 
@@ -19,7 +18,7 @@
  * in registers. Column j is vector j % VECTORS of panel j / VECTORS. */
 static inline __attribute__((always_inline)) void
 conv_tile_body(const NAME(conv_tile) *tile, const int pixels, const int columns) {
-    vector sum[TILE_PIXELS][COLUMNS];
+    vector sum[TILE_PIXELS_AVX512][COLUMNS];
 #pragma GCC unroll 16
     for (int p = 0; p < pixels; p++)
 #pragma GCC unroll 2
@@ -78,7 +77,7 @@ static inline __attribute__((always_inline)) void conv_tile_columns(const NAME(c
 }
 
 static void conv_tile(const NAME(conv_tile) *tile) {
-    assert(tile->pixels >= 1 && tile->pixels <= TILE_PIXELS);
+    assert(tile->pixels >= 1 && tile->pixels <= TILE_PIXELS_AVX512);
     assert(tile->panels >= 1 && tile->panels <= TILE_PANELS);
 #if TILE_PANELS == 2
     if (tile->panels == 1) {
@@ -107,7 +106,7 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
 
 const NAME(kernels) NAME(kernels_avx512) = {
     .isa = "avx512",
-    .tile_pixels = TILE_PIXELS,
+    .tile_pixels = TILE_PIXELS_AVX512,
     .tile_panels = TILE_PANELS,
     .skip_panels = SKIP_PANELS,
     .skip_percent = 60,
@@ -115,6 +114,7 @@ const NAME(kernels) NAME(kernels_avx512) = {
     .joined_pixels = JOINED_PIXELS,
     .joined_percent = 85,
     .conv_tile = conv_tile,
+    .group_tile = AVX512(group_tile),
     .wide_tile = WIDE_TILE,
     .skip_tile = AVX512(skip_tile),
     .outer_tile = AVX512(outer_tile),

@@ -83,6 +83,7 @@ const NAME(kernels) TABLE = {
     .joined_pixels = 1,
     .joined_percent = 50,
     .conv_tile = conv_tile,
+    .group_tile = PORTABLE(group_tile),
     .wide_tile = WIDE_TILE,
     .skip_tile = PORTABLE(skip_tile),
     .outer_tile = PORTABLE(outer_tile),

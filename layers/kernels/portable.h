@@ -33,6 +33,9 @@ unsigned PORTABLE(outer_tile)(const NAME(outer_tile) *tile);
 #endif
 void PORTABLE(skip_tile)(const NAME(skip_tile) *tile);
 
+/* groups_portable.c */
+void PORTABLE(group_tile)(const NAME(group_tile) *tile);
+
 /* wide_portable.c: of floats only; doubles have conv_tile. */
 #if REAL_IS_FLOAT
 void PORTABLE(wide_tile)(const NAME(conv_tile) *tile);
