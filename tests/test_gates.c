@@ -190,8 +190,8 @@ static void check_selection(cs_run *run, const cs_gates *gates) {
             const int64_t ih = g.winners ? gate / x.w : h, iw = g.winners ? gate % x.w : w;
             const double value = cs_tensor_at(&x, n, c, ih, iw);
             const bool open = g.winners || gate == 1;
-            ck_assert_msg(cs_tensor_at(&y, n, c, h, w) == (open ? value : 0),
-                          "%s: not the chosen value", g.name);
+            REQUIRE_EACH(cs_tensor_at(&y, n, c, h, w) == (open ? value : 0),
+                         "%s: not the chosen value", g.name);
             sums[((n * x.h + ih) * x.w + iw) * x.c + c] += open ? cs_tensor_at(&dy, n, c, h, w) : 0;
         }
         int readers = 0;
@@ -201,8 +201,8 @@ static void check_selection(cs_run *run, const cs_gates *gates) {
         for (int64_t j = 0; readers == 1 && j < cs_tensor_count(&x); j++) {
             const double got =
                 cs_tensor_at(&dx, j / x.c / x.w / x.h, j % x.c, j / x.c / x.w % x.h, j / x.c % x.w);
-            ck_assert_msg(got - sums[j] < 1e-12 && sums[j] - got < 1e-12,
-                          "%s: gradient %.17g, expected %.17g", g.name, got, sums[j]);
+            REQUIRE_EACH(got - sums[j] < 1e-12 && sums[j] - got < 1e-12,
+                         "%s: gradient %.17g, expected %.17g", g.name, got, sums[j]);
         }
         free(sums);
     }

@@ -269,8 +269,8 @@ START_TEST(minus_zero_is_stored_as_zero) {
             cs_tensor flat = {t.dtype, 1, cs_tensor_count(&t), 1, 1, t.data};
             for (int64_t e = 0; e < flat.c; e++) {
                 double value = cs_tensor_at(&flat, 0, e, 0, 0);
-                ck_assert_msg(!(value == 0 && signbit(value)), "%s: %s of %s has a -0", stage.line,
-                              gradient ? "gradient" : "activation", name);
+                REQUIRE_EACH(!(value == 0 && signbit(value)), "%s: %s of %s has a -0", stage.line,
+                             gradient ? "gradient" : "activation", name);
             }
         }
     free_results(&plus);

@@ -313,11 +313,11 @@ static void compare(const layer_check *check, const char *what, const cs_tensor 
                         wanted = check->dtype == CS_F64 ? wanted : (double)(float)wanted;
                         bound = 0;
                     }
-                    ck_assert_msg(fabs(value - wanted) <= bound && !(value == 0 && signbit(value)),
-                                  "%s: %s at [%lld, %lld, %lld, %lld] is %.17g, expected %.17g "
-                                  "within %.3g",
-                                  check->line, what, (long long)n, (long long)c, (long long)h,
-                                  (long long)w, value, wanted, bound);
+                    REQUIRE_EACH(fabs(value - wanted) <= bound && !(value == 0 && signbit(value)),
+                                 "%s: %s at [%lld, %lld, %lld, %lld] is %.17g, expected %.17g "
+                                 "within %.3g",
+                                 check->line, what, (long long)n, (long long)c, (long long)h,
+                                 (long long)w, value, wanted, bound);
                 }
 }
 

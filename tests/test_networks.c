@@ -20,12 +20,11 @@ static void compare(const cs_tensor *got, const naive_tensor *truth, double boun
                 for (int64_t w = 0; w < got->w; w++) {
                     double value = cs_tensor_at(got, n, c, h, w);
                     double wanted = *naive_at(truth, n, c, h, w);
-                    ck_assert_msg(
-                        fabs(value - wanted) <= bound * largest,
-                        "%s at [%lld, %lld, %lld, %lld] is %.17g, expected %.17g (largest "
-                        "%.3g)",
-                        what, (long long)n, (long long)c, (long long)h, (long long)w, value, wanted,
-                        largest);
+                    REQUIRE_EACH(fabs(value - wanted) <= bound * largest,
+                                 "%s at [%lld, %lld, %lld, %lld] is %.17g, expected %.17g (largest "
+                                 "%.3g)",
+                                 what, (long long)n, (long long)c, (long long)h, (long long)w,
+                                 value, wanted, largest);
                 }
 }
 

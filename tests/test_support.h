@@ -31,6 +31,14 @@
         ck_assert_msg((error).text[0] != '\0', "%s: the error has no text", #expression);          \
     } while (0)
 
+/* As ck_assert_msg, for loops over elements: Check writes a line for each of its assertions that
+ * holds, so that it knows where a test was when it crashed. */
+#define REQUIRE_EACH(condition, ...)                                                               \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
+    } while (0)
+
 /* The path of a file or folder below ../shared/data (or below $CNNSCOPE_TEST_DATA), or NULL, with a
  * line on stderr, where it is not there: the test then returns. Static storage, eight at a time. */
 const char *test_data_path(const char *relative);

@@ -106,11 +106,11 @@ static void compare(const cs_tensor *got, const naive_tensor *wanted, double bou
                 for (int64_t w = 0; w < got->w; w++) {
                     double value = cs_tensor_at(got, n, c, h, w);
                     double truth = *naive_at(wanted, n, c, h, w);
-                    ck_assert_msg(fabs(value - truth) <= bound * scale,
-                                  "%s at [%lld, %lld, %lld, %lld] is %.17g, expected %.17g "
-                                  "(largest %.3g)",
-                                  line, (long long)n, (long long)c, (long long)h, (long long)w,
-                                  value, truth, scale);
+                    REQUIRE_EACH(fabs(value - truth) <= bound * scale,
+                                 "%s at [%lld, %lld, %lld, %lld] is %.17g, expected %.17g "
+                                 "(largest %.3g)",
+                                 line, (long long)n, (long long)c, (long long)h, (long long)w,
+                                 value, truth, scale);
                 }
 }
 
