@@ -14,13 +14,19 @@
 
 enum { IMAGES = 12 };
 
-static char *folder, *images, *table;
+static char *folder, *images, *table, *model;
 
 static void setup(void) {
     char name[64];
     folder = strdup(test_temp_dir());
     images = strdup(test_path(folder, "images"));
     table = strdup(test_path(folder, "list.csv"));
+    model = strdup(test_path(folder, "net.json"));
+    ck_assert_int_eq(cli_run("init --arch resnet:block=basic,layers=1-1,width=4 --classes 3 "
+                             "--seed 5 --size 64 -o %s/net",
+                             folder)
+                         .code,
+                     0);
     ck_assert_int_eq(mkdir(images, 0777), 0);
     FILE *file = fopen(table, "w");
     ck_assert_ptr_nonnull(file);
@@ -38,6 +44,7 @@ static void teardown(void) {
     free(folder);
     free(images);
     free(table);
+    free(model);
 }
 
 static void require_code(cli_result r, int code) {
@@ -50,7 +57,7 @@ static void require_says(const char *text, const char *words) {
 }
 
 static cli_result diagnose(const char *source, const char *out, const char *more) {
-    return cli_run("diagnose " EXAMPLE_MODEL " %s -o %s/%s %s", source, folder, out, more);
+    return cli_run("diagnose %s %s -o %s/%s %s", model, source, folder, out, more);
 }
 
 static int64_t line_count(const char *out, const char *name) {
@@ -111,9 +118,8 @@ END_TEST
 /* Starts a diagnosis and kills it after some microseconds; whether that was before its end. */
 static bool start_and_kill(const char *options, unsigned wait, int number) {
     char command[8192];
-    snprintf(command, sizeof command,
-             "exec %s diagnose " EXAMPLE_MODEL " %s -o %s/killed %s >%s/out 2>%s/err",
-             cli_program(), table, folder, options, folder, folder);
+    snprintf(command, sizeof command, "exec %s diagnose %s %s -o %s/killed %s >%s/out 2>%s/err",
+             cli_program(), model, table, folder, options, folder, folder);
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
@@ -158,7 +164,7 @@ END_TEST
 
 /* Ends a diagnosis where it has some records. */
 static void leave_records(int number) {
-    for (unsigned wait = 200000; wait < 20000000; wait = wait * 5 / 4) {
+    for (unsigned wait = 10000; wait < 20000000; wait = wait * 9 / 8) {
         cli_shell("rm -rf %s/killed*", folder);
         start_and_kill("--threads 1", wait, number);
         if (cli_shell("test -s %s/killed.partial-*/records/records.bin", folder) == 0)
@@ -286,7 +292,7 @@ START_TEST(test_disk_full) {
 END_TEST
 
 START_TEST(test_refusals) {
-    require_code(cli_run("diagnose " EXAMPLE_MODEL " %s", table), 2);
+    require_code(cli_run("diagnose %s %s", model, table), 2);
     require_code(diagnose(table, "a", "--fail-on corners"), 2);
     require_code(diagnose(table, "a", "--method gradient"), 2);
     require_code(diagnose(table, "a", "--chest-template 1,2,3,4,5"), 2);

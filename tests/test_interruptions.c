@@ -82,11 +82,13 @@ START_TEST(test_signals_at_random_moments) {
     if (!fault_shim_works())
         return;
     fault_setup();
+    const double start = cs_seconds();
     fault_learn(command);
+    const double whole = 1e6 * (cs_seconds() - start);
     cs_random random = {(uint64_t)_i};
     for (int i = 0; i < count; i++) {
         const bool kills = i % 2;
-        const long moment = 2000 + (long)((_i ? 40000 : 12000) * cs_random_uniform(&random));
+        const long moment = (long)(whole * cs_random_uniform(&random));
         const fault_result *r = fault_run_and_signal(command, kills ? SIGKILL : SIGINT, moment);
         char what[64];
         snprintf(what, sizeof what, "signal %d after %ld us", kills ? SIGKILL : SIGINT, moment);
@@ -110,12 +112,12 @@ static const struct {
     const char *command, *file, *other; /* what FILE is replaced by: made with these arguments */
 } changes[] = {
     {"convert", "in/tiny.pth", "in/net.json"},
-    {"predict", "in/small_resnet.bin", "old/model.bin"},
-    {"predict-no-mmap", "in/small_resnet.bin", "old/model.bin"},
+    {"predict", "in/net.bin", "old/model.bin"},
+    {"predict-no-mmap", "in/net.bin", "old/model.bin"},
     {"predict", "in/net.json", "old/model.json"},
     {"predict", "in/picture.png", "in/other.png"},
-    {"explain", "in/small_resnet.bin", "old/model.bin"},
-    {"dump", "in/small_resnet.bin", "old/model.bin"},
+    {"explain", "in/net.bin", "old/model.bin"},
+    {"dump", "in/net.bin", "old/model.bin"},
 };
 #define CHANGE_COUNT ((int)(sizeof changes / sizeof changes[0]))
 
@@ -181,10 +183,10 @@ START_TEST(test_mapped_file_becomes_shorter) {
     fault_setup();
     fault_learn(command);
     /* Cut to nothing before the mmap call's return is used: the first access meets no page. */
-    const char *bin = test_path(fault_folder(), "in/small_resnet.bin");
+    const char *bin = test_path(fault_folder(), "in/net.bin");
     struct stat info;
     ck_assert_int_eq(stat(bin, &info), 0);
-    const fault_result *r = fault_run(command, "mmap:1:truncate=in/small_resnet.bin");
+    const fault_result *r = fault_run(command, "mmap:1:truncate=in/net.bin");
     ck_assert_msg(r->code == 3, "exit code %d, signal %d: %s", r->code, r->signal, r->err);
     ck_assert_msg(strstr(r->err, "net.json became shorter") && strstr(r->err, "--no-mmap"), "%s",
                   r->err);
