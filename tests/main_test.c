@@ -1,5 +1,5 @@
-/* main_test.c - runs the suites of suites.h, all or those named on the command line, as many side by
- * side as there are processors (CNNSCOPE_TEST_JOBS=N: N).
+/* main_test.c - runs the suites of suites.h, all or those named on the command line, as many side
+ * by side as there are processors (CNNSCOPE_TEST_JOBS=N: N).
  *
  * With --hostile-table it prints docs/hostile-input.md instead; with --fuzz-seeds FOLDER it
  * writes first inputs for the fuzz targets.
