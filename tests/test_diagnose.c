@@ -245,18 +245,18 @@ END_TEST
 /* A disk that is full midway (a mount of our own, which needs root), made larger, and --resume. */
 START_TEST(test_disk_full) {
     static const int kilobytes[] = {4, 24, 60, 400};
-    char a[4096], b[4096], *program = realpath(cli_program(), NULL), *model = NULL;
+    char a[4096], b[4096], *program = realpath(cli_program(), NULL), *example = NULL;
     int full = 0, kept = 0;
-    model = realpath(EXAMPLE_MODEL, NULL);
+    example = realpath(EXAMPLE_MODEL, NULL);
     ck_assert_int_eq(mkdir(test_path(folder, "small"), 0700), 0);
     if (cli_shell("cd %s && unshare -m sh -c 'mount -t tmpfs tmpfs small' 2>/dev/null", folder)) {
         fprintf(stderr, "skipped: disk full: no mount is possible here\n");
         free(program);
-        free(model);
+        free(example);
         return;
     }
     ck_assert_int_eq(cli_shell("cd %s && %s diagnose %s list.csv -o whole >out.txt 2>err.txt",
-                               folder, program, model),
+                               folder, program, example),
                      0);
     snprintf(a, sizeof a, "%s/whole", folder);
     snprintf(b, sizeof b, "%s/copied", folder);
@@ -268,7 +268,7 @@ START_TEST(test_disk_full) {
             "mount -o remount,size=8m small && "
             "%s diagnose %s list.csv -o small/out --resume >again.txt 2>&1 || exit 99; "
             "cp -a small/out copied; exit $code'",
-            folder, kilobytes[i], program, model, program, model);
+            folder, kilobytes[i], program, example, program, example);
         char *err = cli_text(test_path(folder, "err.txt"));
         char *partial = cli_text(test_path(folder, "kept.txt"));
         ck_assert_msg(code == 6, "%d KiB: exit code %d\n%s", kilobytes[i], code, err);
@@ -284,10 +284,10 @@ START_TEST(test_disk_full) {
     ck_assert_int_gt(kept, 1);
     ck_assert_int_eq(cli_shell("cd %s && unshare -m sh -c 'mount -t tmpfs -o ro tmpfs small && "
                                "%s diagnose %s list.csv -o small/out' >out.txt 2>err.txt",
-                               folder, program, model),
+                               folder, program, example),
                      6);
     free(program);
-    free(model);
+    free(example);
 }
 END_TEST
 
@@ -318,9 +318,9 @@ START_TEST(test_roi) {
     const char *second = strstr(csv, "\nimages/01.png");
     ck_assert_ptr_nonnull(second);
     free(csv);
-    /* The left half of a picture of 32 x 32, at the model's 224. */
+    /* The left half of a picture of 32 x 32, at the model's 64. */
     char *page = output("boxes", "report.html");
-    ck_assert_ptr_nonnull(strstr(page, "<path class=\"region\" d=\"M112 0v224\"/>"));
+    ck_assert_ptr_nonnull(strstr(page, "<path class=\"region\" d=\"M32 0v64\"/>"));
     free(page);
     require_code(diagnose(table, "chest", "--roi chest-template"), 0);
     char *json = output("chest", "diagnosis.json");
