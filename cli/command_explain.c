@@ -173,6 +173,7 @@ static int explain_run(int argc, char **argv) {
                        .class_text = settings.class_text,
                        .font_path = settings.font,
                        .write_signed = settings.write_signed,
+                       .one_image = arguments.count == 2,
                        .what = CS_CAM_OPTIONS_DEFAULT};
     if (!settings.output)
         return cli_usage_error("explain", "no output folder given: add -o DIR");

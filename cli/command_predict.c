@@ -160,6 +160,7 @@ static cs_status predict(predict_job *job, const cli_arguments *arguments, cs_er
     job->seconds = calloc((size_t)job->settings->repeat, sizeof *job->seconds);
     job->classes = calloc((size_t)cs_model_class_count(job->model), sizeof *job->classes);
     CS_CHECK(job->seconds && job->classes, CS_ERROR_MEMORY, "out of memory");
+    how.few_passes = arguments->count == 2 && job->settings->repeat == 1;
     CS_TRY(cs_run_create(job->model, &how, &job->run, err));
     CS_TRY(cs_run_prepare(job->run, err));
     if (common->timings)

@@ -82,6 +82,7 @@ cs_status explain_job_begin(explain_job *job, const char *layer, const char *tar
     CS_TRY(read_options(job, layer, target, err));
     job->times.load = cs_seconds() - start;
     start = cs_seconds();
+    job->how.few_passes = job->one_image && !job->method->many_passes;
     CS_TRY(cs_run_create(job->model, &job->how, &job->run, err));
     CS_TRY(cs_cam_watch(job->run, job->model, &job->what, err));
     CS_TRY(cs_run_prepare(job->run, err));

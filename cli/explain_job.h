@@ -19,6 +19,7 @@ typedef struct explain_job {
     const char *model_path;
     const char *class_text, *font_path;
     bool write_signed;
+    bool one_image;
     const cs_cam_method_info *method;
     cs_cam_options what;
     cs_run_options how;

@@ -212,10 +212,13 @@ typedef struct cs_run_options {
     int64_t height, width; /* input size; 0: the manifest's */
     cs_params *params;     /* NULL: the model's own */
     cs_kernel kernel;      /* the direct engine's */
+    bool few_passes;       /* weights are packed layer by layer in each forward, into memory for one
+                            * layer, instead of all of them once: for one forward it takes less
+                            * time, and a tenth of the memory; no bit depends on it */
 } cs_run_options;
 
 #define CS_RUN_OPTIONS_DEFAULT                                                                     \
-    { CS_F32, CS_ENGINE_DIRECT, CS_ISA_AUTO, 0, 1, 0, 0, NULL, CS_KERNEL_AUTO }
+    { CS_F32, CS_ENGINE_DIRECT, CS_ISA_AUTO, 0, 1, 0, 0, NULL, CS_KERNEL_AUTO, false }
 
 /* Reads "auto", "portable-nofma", "portable", "avx2" (what "portable" is on a CPU that has it) and
  * "avx512". Errors: CS_ERROR_ARGUMENT, CS_ERROR_UNSUPPORTED ("avx2" elsewhere). */

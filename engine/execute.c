@@ -70,6 +70,8 @@ static void run_step(cs_run *run, const plan_step *step) {
     const cs_node_info *info = &run->model->nodes[step->first];
     const layer *kind = run_kind(run, step->first);
     const bool imposed = run->imposed && kind->forward_imposed;
+    if (run->passing)
+        run_pack_passing(run, step->first);
     execute_job job = {run, kind->statistics, run_call(run, step->first, PASS_FORWARD)};
     layer_call *call = &job.call;
     for (int k = 0; k < info->inputs; k++)

@@ -39,6 +39,7 @@ struct cs_params {
     node_packs *packs;
     pack_region *regions;
     uint64_t version; /* counts the changes of values, from 1 */
+    size_t read;      /* bytes of the file since pages were last handed back */
     size_t packed_bytes;
     pthread_mutex_t lock;
 };
@@ -191,7 +192,36 @@ static size_t pack_node(cs_params *p, const params_request *r, void *block, cs_p
     return bytes;
 }
 
-static size_t block_size(const cs_params *p, const params_request *r, cs_dtype dtype) {
+/* Hands pages of the file back where enough of them were read, or where `all` are to go. */
+static void release_read(cs_params *p, size_t bytes, bool all) {
+    p->read += bytes;
+    if (p->read < (all ? 1 : RELEASE_EVERY))
+        return;
+    if (!p->tensor)
+        model_release_pages(p->model);
+    p->read = 0;
+}
+
+bool params_pack_into(cs_params *p, const params_request *r, void *block, cs_pool *pool) {
+    pthread_mutex_lock(&p->lock);
+    release_read(p, pack_node(p, r, block, pool), false);
+    const bool bad = p->packs[r->node].bad_tensor >= 0;
+    pthread_mutex_unlock(&p->lock);
+    return bad;
+}
+
+/* (What has no parameters is never looked at.) */
+int params_first_bad(cs_params *p) {
+    int bad = -1;
+    pthread_mutex_lock(&p->lock);
+    for (int i = 0; bad < 0 && i < p->model->node_count; i++)
+        if (p->packs[i].checked > 0)
+            bad = p->packs[i].bad_tensor;
+    pthread_mutex_unlock(&p->lock);
+    return bad;
+}
+
+size_t params_block_size(const cs_params *p, const params_request *r, cs_dtype dtype) {
     const cs_node_attributes *a = &p->model->nodes[r->node].attributes;
     const size_t count = r->kind->pack_size ? r->kind->pack_size(a, r->in, r->pass) : 0;
     return cs_align64(count * cs_dtype_size(dtype));
@@ -203,7 +233,7 @@ static cs_status place_blocks(cs_params *p, const params_request *requests, size
     size_t size = 0;
     for (size_t i = 0; i < count; i++)
         if (!p->packs[requests[i].node].block[engine][dtype][requests[i].pass])
-            size += block_size(p, &requests[i], dtype);
+            size += params_block_size(p, &requests[i], dtype);
     if (size == 0)
         return CS_OK;
     pack_region *region = malloc(sizeof *region);
@@ -218,7 +248,7 @@ static cs_status place_blocks(cs_params *p, const params_request *requests, size
     p->packed_bytes += size;
     char *at = memory;
     for (size_t i = 0; i < count; i++) {
-        const size_t bytes = block_size(p, &requests[i], dtype);
+        const size_t bytes = params_block_size(p, &requests[i], dtype);
         void **block = &p->packs[requests[i].node].block[engine][dtype][requests[i].pass];
         if (*block || bytes == 0)
             continue;
@@ -231,7 +261,6 @@ static cs_status place_blocks(cs_params *p, const params_request *requests, size
 cs_status params_pack(cs_params *p, const params_request *requests, size_t count,
                       layer_engine engine, cs_dtype dtype, cs_pool *pool, int *bad_tensor,
                       cs_error *err) {
-    size_t read = 0;
     *bad_tensor = -1;
     pthread_mutex_lock(&p->lock);
     const cs_status status = place_blocks(p, requests, count, engine, dtype, err);
@@ -239,21 +268,18 @@ cs_status params_pack(cs_params *p, const params_request *requests, size_t count
         const params_request *r = &requests[i];
         node_packs *packs = &p->packs[r->node];
         /* (Batch norm in training needs no block of those that it has for inference.) */
-        void *block = block_size(p, r, dtype) > 0 ? packs->block[engine][dtype][r->pass] : NULL;
+        void *block =
+            params_block_size(p, r, dtype) > 0 ? packs->block[engine][dtype][r->pass] : NULL;
         uint64_t *version = &packs->version[engine][dtype][r->pass];
         const bool stale = block && *version <= packs->changed;
-        read += pack_node(p, r, stale ? block : NULL, pool);
+        release_read(p, pack_node(p, r, stale ? block : NULL, pool), false);
         if (stale)
             *version = p->version;
         *r->pack = block;
         if (p->model->nodes[r->node].parameters > 0 && packs->bad_tensor >= 0 && *bad_tensor < 0)
             *bad_tensor = packs->bad_tensor;
-        if (read >= RELEASE_EVERY || (read > 0 && i + 1 == count)) {
-            if (!p->tensor)
-                model_release_pages(p->model);
-            read = 0;
-        }
     }
+    release_read(p, 0, true);
     pthread_mutex_unlock(&p->lock);
     return status;
 }

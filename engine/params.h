@@ -25,6 +25,18 @@ cs_status params_pack(cs_params *params, const params_request *requests, size_t 
                       layer_engine engine, cs_dtype dtype, cs_pool *pool, int *bad_tensor,
                       cs_error *err);
 
+/* Bytes of a node's block; 0 where the layer needs none. */
+size_t params_block_size(const cs_params *params, const params_request *request, cs_dtype dtype);
+
+/* Makes a node's block anew in the caller's memory, of params_block_size bytes, on the pool's
+ * threads; else as params_pack. Returns whether one of its tensors holds NaN or infinity.
+ * Thread-safe. */
+bool params_pack_into(cs_params *params, const params_request *request, void *block, cs_pool *pool);
+
+/* Of all tensors that were looked at, the first in the order of the nodes that holds NaN or
+ * infinity, or -1. Thread-safe. */
+int params_first_bad(cs_params *params);
+
 /* A tensor's values, PyTorch's layout. */
 const float *params_values(const cs_params *params, int tensor);
 

@@ -99,6 +99,7 @@ void cs_run_free(cs_run *run) {
     cs_gates_free(run->imposed);
     tangents_free(run);
     pages_free(run->arena, run->arena_size);
+    pages_free(run->passing, run->passing_size);
     free(run->shapes);
     free(run->watch);
     free(run->parameter);
@@ -119,6 +120,9 @@ void run_unprepare(cs_run *run) {
     pages_free(run->arena, run->arena_size);
     run->arena = NULL;
     run->arena_size = 0;
+    pages_free(run->passing, run->passing_size);
+    run->passing = NULL;
+    run->passing_size = 0;
     run->prepared = run->backward_done = false;
     run->batch = 0;
 }
@@ -176,20 +180,60 @@ static params_request pack_request(cs_run *run, int node, layer_pass pass) {
     };
 }
 
+/* Whether the pack of a node's forward pass is made in each pass anew: only the step that the node
+ * begins may read it. */
+static bool passes(const cs_run *run, const params_request *r) {
+    if (!run->options.few_passes || run->single_nodes || run->training || run->tangents ||
+        r->kind->pack_for_both || params_block_size(run->params, r, run->dtype) == 0)
+        return false;
+    for (int i = 0; i < run->plan.step_count; i++)
+        if (run->plan.steps[i].first == r->node)
+            return true;
+    return false;
+}
+
+void run_pack_passing(cs_run *run, int node) {
+    const params_request r = pack_request(run, node, PASS_FORWARD);
+    if (!passes(run, &r))
+        return;
+    if (params_pack_into(run->params, &r, run->passing, run->pool))
+        run->bad_tensor = params_first_bad(run->params);
+    *r.pack = run->passing;
+}
+
+/* Memory for the largest pack of a pass. */
+static cs_status allocate_passing(cs_run *run, cs_error *err) {
+    size_t most = 0;
+    for (int i = 1; i < run->model->node_count; i++) {
+        const params_request r = pack_request(run, i, PASS_FORWARD);
+        const size_t size = passes(run, &r) ? params_block_size(run->params, &r, run->dtype) : 0;
+        most = size > most ? size : most;
+    }
+    if (run->passing || most == 0)
+        return CS_OK;
+    run->passing = pages_allocate(most);
+    run->passing_size = run->passing ? most : 0;
+    CS_CHECK(run->passing, CS_ERROR_MEMORY, "not enough memory for a layer's packed weights");
+    return CS_OK;
+}
+
 /* Both passes of a node one behind the other: its values are read from the file once. */
 static cs_status pack_all(cs_run *run, cs_error *err) {
+    CS_TRY(allocate_passing(run, err));
     const int nodes = run->model->node_count;
     params_request *requests = malloc(2 * (size_t)nodes * sizeof *requests);
     size_t count = 0;
     CS_CHECK(requests, CS_ERROR_MEMORY, "not enough memory for a list of %d nodes", nodes);
     const plan_backward *last = run->plan.backward + run->plan.backward_count;
     for (int i = 1; i < nodes; i++) {
-        requests[count++] = pack_request(run, i, PASS_FORWARD);
+        requests[count] = pack_request(run, i, PASS_FORWARD);
+        const bool both = requests[count].kind->pack_for_both;
+        count += !passes(run, &requests[count]);
         /* Nodes' own backward operations are in falling order of the nodes. */
         while (last > run->plan.backward && (last[-1].kind != BACKWARD_NODE || last[-1].node < i))
             last--;
         const bool planned = last > run->plan.backward && last[-1].node == i && last[-1].wanted[0];
-        if ((planned || run->single_nodes) && !requests[count - 1].kind->pack_for_both)
+        if ((planned || run->single_nodes) && !both)
             requests[count++] = pack_request(run, i, PASS_BACKWARD);
     }
     run->packed_version = params_version(run->params);

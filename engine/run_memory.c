@@ -2,8 +2,8 @@
 #include "run_state.h"
 
 cs_run_memory cs_run_memory_used(const cs_run *run) {
-    return (cs_run_memory){run->arena_size, params_packed_bytes(run->params), run->model->bin_size,
-                           run->model->mapped};
+    return (cs_run_memory){run->arena_size, params_packed_bytes(run->params) + run->passing_size,
+                           run->model->bin_size, run->model->mapped};
 }
 
 int cs_run_block_count(const cs_run *run) { return run->plan.block_count; }

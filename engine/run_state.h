@@ -43,6 +43,9 @@ struct cs_run {
     const void **packs[2];   /* per pass, per node */
     uint64_t packed_version; /* of the params that the packs were made from */
     int bad_tensor;          /* the first parameter tensor that holds NaN or infinity, or -1 */
+    void *passing;           /* memory for the pack of one step's first node, or NULL where all
+                              * packs are kept */
+    size_t passing_size;
     unsigned *part_flags;    /* per thread */
     int64_t *part_ties;      /* per thread */
 
@@ -80,6 +83,9 @@ static inline void *run_mask(const cs_run *run, int node) {
 /* run.c: forgets the plan and its memory; CS_ERROR_STATE where a hook asks. */
 void run_unprepare(cs_run *run);
 cs_status run_may_be_told(const cs_run *run, cs_error *err);
+
+/* run.c: the pack of a step's first node, where it is made anew in each forward. */
+void run_pack_passing(cs_run *run, int node);
 
 /* execute.c: stores values of a node's shape as v + (+0); true where one is NaN or infinite. */
 bool execute_store(cs_run *run, int node, const void *from, void *to);

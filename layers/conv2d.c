@@ -59,11 +59,9 @@ static void pack(const layer_pack_call *call, size_t part, size_t parts) {
         NAME(pack_panel)
         (from, filled, lane_step, inner, inner_step, taps, to + i % together * lanes);
     }
-    if (part == 0 && forward && call->parameter[1]) {
-        REAL *bias = (REAL *)call->pack + panels_size(a, call->in, PASS_FORWARD);
-        for (int64_t i = 0; i < a->out_channels; i++)
-            bias[i] = (REAL)call->parameter[1][i] + 0;
-    }
+    if (part == 0 && forward)
+        NAME(pack_bias)(call->parameter[1], (size_t)a->out_channels,
+                        (REAL *)call->pack + panels_size(a, call->in, PASS_FORWARD));
 }
 
 static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,

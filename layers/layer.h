@@ -89,7 +89,7 @@ typedef struct layer_pack_call {
     cs_shape in;
     layer_pass pass;
     const float *parameter[4]; /* NULL for an absent bias */
-    void *pack;                /* pack_size elements, 64-byte aligned, zeroed */
+    void *pack;                /* pack_size elements, 64-byte aligned; whatever is in them */
 } layer_pack_call;
 
 /* A layer in one element type. */

@@ -38,10 +38,9 @@ static void pack(const layer_pack_call *call, size_t part, size_t parts) {
         NAME(pack_panel)(call->parameter[0] + first * lane_step, filled, lane_step, inner,
                          inner_step, 1, to);
     }
-    if (part == 0 && forward && call->parameter[1])
-        for (size_t i = 0; i < k; i++)
-            ((REAL *)call->pack)[panels_size(call->attributes, call->in, PASS_FORWARD) + i] =
-                (REAL)call->parameter[1][i] + 0;
+    if (part == 0 && forward)
+        NAME(pack_bias)(call->parameter[1], k,
+                        (REAL *)call->pack + panels_size(call->attributes, call->in, PASS_FORWARD));
 }
 
 static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, const char *node,

@@ -1,4 +1,4 @@
-/* pack_panel.c - one panel of packed weights: a transposition. */
+/* pack_panel.c - one panel of packed weights: a transposition; and packed biases. */
 #include "layer_real.h"
 
 /* Lanes whose rows are read side by side. Rows of 1x1 layers lie whole pages apart, so that all
@@ -16,4 +16,9 @@ void NAME(pack_panel)(const float *from, size_t lanes, size_t lane_step, size_t 
                     to[(t * inner + i) * CS_PANEL + l] =
                         (REAL)from[l * lane_step + i * inner_step + t] + 0;
     }
+}
+
+void NAME(pack_bias)(const float *from, size_t count, REAL *to) {
+    for (size_t i = 0; i < count; i++)
+        to[i] = from ? (REAL)from[i] + 0 : 0;
 }

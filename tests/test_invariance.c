@@ -21,21 +21,26 @@ typedef struct setting {
     cs_kernel kernel;
     bool keep_all;
     int64_t spare; /* how much larger than the batch the run's largest batch is */
+    bool few_passes;
 } setting;
 
 static const setting settings[] = {
-    {"2 threads", 2, CS_ISA_PORTABLE, CS_KERNEL_DENSE, false, 0},
-    {"3 threads", 3, CS_ISA_PORTABLE, CS_KERNEL_AUTO, false, 0},
-    {"7 threads, skipping, a larger run", 7, CS_ISA_PORTABLE, CS_KERNEL_SKIP, false, 2},
-    {"everything kept", 1, CS_ISA_PORTABLE, CS_KERNEL_DENSE, true, 0},
-    {"3 threads, skipping, everything kept", 3, CS_ISA_PORTABLE, CS_KERNEL_SKIP, true, 1},
-    {"portable-nofma", 1, CS_ISA_PORTABLE_NOFMA, CS_KERNEL_AUTO, false, 0},
+    {"2 threads", 2, CS_ISA_PORTABLE, CS_KERNEL_DENSE, false, 0, false},
+    {"3 threads", 3, CS_ISA_PORTABLE, CS_KERNEL_AUTO, false, 0, false},
+    {"2 threads, weights packed in each pass", 2, CS_ISA_PORTABLE, CS_KERNEL_AUTO, false, 0, true},
+    {"weights packed in each pass, skipping, everything kept", 1, CS_ISA_AUTO, CS_KERNEL_SKIP, true,
+     1, true},
+    {"7 threads, skipping, a larger run", 7, CS_ISA_PORTABLE, CS_KERNEL_SKIP, false, 2, false},
+    {"everything kept", 1, CS_ISA_PORTABLE, CS_KERNEL_DENSE, true, 0, false},
+    {"3 threads, skipping, everything kept", 3, CS_ISA_PORTABLE, CS_KERNEL_SKIP, true, 1, false},
+    {"portable-nofma", 1, CS_ISA_PORTABLE_NOFMA, CS_KERNEL_AUTO, false, 0, false},
     {"portable-nofma, 2 threads, everything kept", 2, CS_ISA_PORTABLE_NOFMA, CS_KERNEL_DENSE, true,
-     0},
-    {"avx512", 1, CS_ISA_AVX512, CS_KERNEL_DENSE, false, 0},
-    {"avx512, skipping", 1, CS_ISA_AVX512, CS_KERNEL_SKIP, false, 1},
-    {"avx512, 2 threads", 2, CS_ISA_AVX512, CS_KERNEL_AUTO, false, 0},
-    {"avx512, 3 threads, skipping, everything kept", 3, CS_ISA_AVX512, CS_KERNEL_SKIP, true, 1},
+     0, false},
+    {"avx512", 1, CS_ISA_AVX512, CS_KERNEL_DENSE, false, 0, false},
+    {"avx512, skipping", 1, CS_ISA_AVX512, CS_KERNEL_SKIP, false, 1, false},
+    {"avx512, 2 threads", 2, CS_ISA_AVX512, CS_KERNEL_AUTO, false, 0, false},
+    {"avx512, 3 threads, skipping, everything kept", 3, CS_ISA_AVX512, CS_KERNEL_SKIP, true, 1,
+     false},
 };
 
 /* What a run leaves: output and input gradient. */
@@ -76,6 +81,7 @@ static bool start_run(const scene *s, const setting *how, int64_t batch, cs_run 
     options.isa = how->isa;
     options.kernel = how->kernel;
     options.max_batch = batch + how->spare;
+    options.few_passes = how->few_passes;
     cs_status status = cs_run_create(s->model, &options, run, &err);
     if (status == CS_ERROR_UNSUPPORTED && s->engine == CS_ENGINE_GEMM)
         return false;
@@ -135,8 +141,8 @@ static void close_scene(scene *s) {
     cs_tensor_release(&s->seed);
 }
 
-static const setting reference_setting = {"reference",     1,     CS_ISA_PORTABLE,
-                                          CS_KERNEL_DENSE, false, 0};
+static const setting reference_setting = {
+    "reference", 1, CS_ISA_PORTABLE, CS_KERNEL_DENSE, false, 0, false};
 
 /* Each image alone, in one run one after another, against its part of the batch. */
 static void check_images_alone(const scene *s, const results *reference) {
@@ -242,7 +248,7 @@ START_TEST(minus_zero_is_stored_as_zero) {
     open_numbered(&stage, _i);
     cs_run *run = NULL;
     results plus, minus;
-    const setting how = {"", 2, CS_ISA_PORTABLE, CS_KERNEL_AUTO, true, 0};
+    const setting how = {"", 2, CS_ISA_PORTABLE, CS_KERNEL_AUTO, true, 0, false};
     if (!start_run(&stage, &how, IMAGES, &run))
         return;
     cs_tensor *both[2] = {&stage.input, &stage.seed};
