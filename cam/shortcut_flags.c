@@ -23,7 +23,8 @@ enum {
     SHARE_LEFT,
     SHARE_RIGHT,
     SHARE_BORDER,
-    MARGIN, /* absolute, of all rows */
+    NEARNESS, /* to each pattern's threshold; not of SIDE */
+    MARGIN = NEARNESS + CS_PATTERN_COUNT, /* absolute, of all rows */
     STAYS,  /* of images predicted as the class: flat, shuffled */
     BECOMES = STAYS + 2,
     TALLIES = BECOMES + 2
@@ -97,6 +98,15 @@ static double beyond(const cs_diagnosis *d, const cs_diagnosis_row *row, cs_patt
     return cs_row_is_beyond(row, pattern, &d->nulls->threshold[pattern]) ? 1.0 : 0.0;
 }
 
+/* How near the row comes to the pattern's threshold, at most 1: a share past the threshold alone
+ * could not tell a network that just misses it from one whose heat is elsewhere. NaN as above. */
+static double nearness(const cs_diagnosis *d, const cs_diagnosis_row *row, cs_pattern pattern) {
+    double v = row->value[pattern_statistic(pattern)];
+    double t = d->nulls->threshold[pattern].value;
+    double ratio = pattern == CS_PATTERN_ROI ? t / v : v / t;
+    return ratio > 1.0 ? 1.0 : ratio;
+}
+
 static void add_maps(const cs_diagnosis *d, class_sums *s, const cs_diagnosis_row *row,
                      const double *weights) {
     double side = row->value[CS_STAT_LATERALITY_IMAGE];
@@ -113,6 +123,9 @@ static void add_maps(const cs_diagnosis *d, class_sums *s, const cs_diagnosis_ro
     tally_add(&s->tallies[SHARE_UNIFORM], beyond(d, row, CS_PATTERN_UNIFORM), weights);
     tally_add(&s->tallies[SHARE_ROI], beyond(d, row, CS_PATTERN_ROI), weights);
     tally_add(&s->tallies[SHARE_BORDER], beyond(d, row, CS_PATTERN_BORDER), weights);
+    for (int p = 0; p < CS_PATTERN_COUNT; p++)
+        if (p != CS_PATTERN_SIDE)
+            tally_add(&s->tallies[NEARNESS + p], nearness(d, row, (cs_pattern)p), weights);
     tally_add(&s->tallies[SHARE_LEFT], side < 0.0 ? is_beyond : 0.0 * is_beyond, weights);
     tally_add(&s->tallies[SHARE_RIGHT], side > 0.0 ? is_beyond : 0.0 * is_beyond, weights);
 }
@@ -229,14 +242,15 @@ static cs_status begin_sums(const cs_diagnosis *d, class_sums *s, int64_t class_
 
 /* ------------------------------------------------------------------ flags ---------------- */
 
-static void map_evidence(const cs_diagnosis *d, const tally *mean, const tally *share,
-                         cs_diagnosis_flag *f) {
+static void map_evidence(const cs_diagnosis *d, const class_sums *s, const tally *mean,
+                         const tally *share, cs_diagnosis_flag *f) {
     const cs_threshold *t = &d->nulls->threshold[f->pattern];
     f->mean = tally_interval(mean);
     f->share = tally_interval(share);
     f->count = f->mean.count;
     f->share_p = binomial_tail(share->count, (int64_t)(share->sum + 0.5), t->null_rate);
-    f->map_score = f->pattern == CS_PATTERN_SIDE ? fabs(f->mean.value) : f->share.value;
+    f->map_score = f->pattern == CS_PATTERN_SIDE ? fabs(f->mean.value)
+                                                 : tally_mean(&s->tallies[NEARNESS + f->pattern]);
     double above = (f->share.value - t->null_rate) / (1.0 - t->null_rate);
     f->prevalence = above > 0.0 ? above : 0.0;
     bool negative = f->pattern == CS_PATTERN_SIDE && f->mean.value < 0.0;
@@ -296,25 +310,25 @@ static void make_flag(const cs_diagnosis *d, const class_sums *s, cs_diagnosis_f
     switch (f->pattern) {
     case CS_PATTERN_CORNER:
         f->suspect = (cs_region)corner;
-        map_evidence(d, &t[MEAN_CORNER + corner], &t[SHARE_CORNER], f);
+        map_evidence(d, s, &t[MEAN_CORNER + corner], &t[SHARE_CORNER], f);
         counter_evidence(s, (place)(PLACE_CORNER + corner), f);
         break;
     case CS_PATTERN_UNIFORM:
-        map_evidence(d, &t[MEAN_UNIFORM], &t[SHARE_UNIFORM], f);
+        map_evidence(d, s, &t[MEAN_UNIFORM], &t[SHARE_UNIFORM], f);
         survival_evidence(s, f);
         break;
     case CS_PATTERN_ROI:
-        map_evidence(d, &t[MEAN_ROI], &t[SHARE_ROI], f);
+        map_evidence(d, s, &t[MEAN_ROI], &t[SHARE_ROI], f);
         counter_evidence(s, PLACE_HOTTEST, f);
         break;
     case CS_PATTERN_BORDER:
         f->suspect = (cs_region)(CS_REGION_TOP_EDGE + edge);
-        map_evidence(d, &t[MEAN_EDGE + edge], &t[SHARE_BORDER], f);
+        map_evidence(d, s, &t[MEAN_EDGE + edge], &t[SHARE_BORDER], f);
         counter_evidence(s, PLACE_RING_HOTTEST, f);
         break;
     default:
         f->suspect = left ? CS_REGION_LEFT : CS_REGION_RIGHT;
-        map_evidence(d, &t[MEAN_SIDE], &t[left ? SHARE_LEFT : SHARE_RIGHT], f);
+        map_evidence(d, s, &t[MEAN_SIDE], &t[left ? SHARE_LEFT : SHARE_RIGHT], f);
         counter_evidence(s, left ? PLACE_LEFT : PLACE_RIGHT, f);
     }
 }
