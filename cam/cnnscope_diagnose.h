@@ -379,9 +379,9 @@ typedef struct cs_diagnosis_flag {
     cs_interval mean;  /* of the pattern's statistic; CORNER, BORDER: of the suspect's enrichment */
     cs_interval share; /* of images beyond the threshold; SIDE: beyond it on the stronger side */
     double share_p;    /* one-sided binomial test against null_rate, Holm-corrected */
-    double map_score;  /* how near the maps come to the threshold: the mean over images of value /
-                          threshold (ROI: threshold / value), at most 1 each; SIDE: the absolute
-                          value of the mean */
+    double map_score;  /* the share; CORNER, BORDER: how near the maps come to the threshold (the
+                          mean over images of value / threshold, at most 1 each); SIDE: the
+                          absolute value of the mean */
     /* Counterfactual: the relative excess is above 0.1 (UNIFORM: the survival above 0.5) with its
      * whole interval, and p < 0.05. */
     bool counter_evidence, has_counter;

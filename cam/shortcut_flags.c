@@ -23,8 +23,9 @@ enum {
     SHARE_LEFT,
     SHARE_RIGHT,
     SHARE_BORDER,
-    NEARNESS, /* to each pattern's threshold; not of SIDE */
-    MARGIN = NEARNESS + CS_PATTERN_COUNT, /* absolute, of all rows */
+    NEAR_CORNER, /* to the threshold */
+    NEAR_BORDER,
+    MARGIN, /* absolute, of all rows */
     STAYS,  /* of images predicted as the class: flat, shuffled */
     BECOMES = STAYS + 2,
     TALLIES = BECOMES + 2
@@ -98,12 +99,11 @@ static double beyond(const cs_diagnosis *d, const cs_diagnosis_row *row, cs_patt
     return cs_row_is_beyond(row, pattern, &d->nulls->threshold[pattern]) ? 1.0 : 0.0;
 }
 
-/* How near the row comes to the pattern's threshold, at most 1: a share past the threshold alone
- * could not tell a network that just misses it from one whose heat is elsewhere. NaN as above. */
+/* How near the row's heat comes to the pattern's threshold, at most 1; NaN as above. A network that
+ * shows corners or edges to blank images too has a high threshold: the share of images beyond it
+ * alone could not tell one that just misses it from one whose heat is elsewhere. */
 static double nearness(const cs_diagnosis *d, const cs_diagnosis_row *row, cs_pattern pattern) {
-    double v = row->value[pattern_statistic(pattern)];
-    double t = d->nulls->threshold[pattern].value;
-    double ratio = pattern == CS_PATTERN_ROI ? t / v : v / t;
+    double ratio = row->value[pattern_statistic(pattern)] / d->nulls->threshold[pattern].value;
     return ratio > 1.0 ? 1.0 : ratio;
 }
 
@@ -123,9 +123,8 @@ static void add_maps(const cs_diagnosis *d, class_sums *s, const cs_diagnosis_ro
     tally_add(&s->tallies[SHARE_UNIFORM], beyond(d, row, CS_PATTERN_UNIFORM), weights);
     tally_add(&s->tallies[SHARE_ROI], beyond(d, row, CS_PATTERN_ROI), weights);
     tally_add(&s->tallies[SHARE_BORDER], beyond(d, row, CS_PATTERN_BORDER), weights);
-    for (int p = 0; p < CS_PATTERN_COUNT; p++)
-        if (p != CS_PATTERN_SIDE)
-            tally_add(&s->tallies[NEARNESS + p], nearness(d, row, (cs_pattern)p), weights);
+    tally_add(&s->tallies[NEAR_CORNER], nearness(d, row, CS_PATTERN_CORNER), weights);
+    tally_add(&s->tallies[NEAR_BORDER], nearness(d, row, CS_PATTERN_BORDER), weights);
     tally_add(&s->tallies[SHARE_LEFT], side < 0.0 ? is_beyond : 0.0 * is_beyond, weights);
     tally_add(&s->tallies[SHARE_RIGHT], side > 0.0 ? is_beyond : 0.0 * is_beyond, weights);
 }
@@ -242,6 +241,15 @@ static cs_status begin_sums(const cs_diagnosis *d, class_sums *s, int64_t class_
 
 /* ------------------------------------------------------------------ flags ---------------- */
 
+static double map_score(const tally *tallies, const cs_diagnosis_flag *f) {
+    switch (f->pattern) {
+    case CS_PATTERN_CORNER: return tally_mean(&tallies[NEAR_CORNER]);
+    case CS_PATTERN_BORDER: return tally_mean(&tallies[NEAR_BORDER]);
+    case CS_PATTERN_SIDE: return fabs(f->mean.value);
+    default: return f->share.value;
+    }
+}
+
 static void map_evidence(const cs_diagnosis *d, const class_sums *s, const tally *mean,
                          const tally *share, cs_diagnosis_flag *f) {
     const cs_threshold *t = &d->nulls->threshold[f->pattern];
@@ -249,8 +257,7 @@ static void map_evidence(const cs_diagnosis *d, const class_sums *s, const tally
     f->share = tally_interval(share);
     f->count = f->mean.count;
     f->share_p = binomial_tail(share->count, (int64_t)(share->sum + 0.5), t->null_rate);
-    f->map_score = f->pattern == CS_PATTERN_SIDE ? fabs(f->mean.value)
-                                                 : tally_mean(&s->tallies[NEARNESS + f->pattern]);
+    f->map_score = map_score(s->tallies, f);
     double above = (f->share.value - t->null_rate) / (1.0 - t->null_rate);
     f->prevalence = above > 0.0 ? above : 0.0;
     bool negative = f->pattern == CS_PATTERN_SIDE && f->mean.value < 0.0;
