@@ -56,8 +56,9 @@ double cs_row_excess(const cs_diagnosis_row *row, cs_change change) {
 }
 
 static void centre_of(const cs_tensor *map, size_t cell, double *x, double *y) {
-    *x = ((double)(cell % (size_t)map->w) + 0.5) / (double)map->w;
-    *y = ((double)(cell / (size_t)map->w) + 0.5) / (double)map->h;
+    size_t column = cell % (size_t)map->w, row = cell / (size_t)map->w;
+    *x = ((double)column + 0.5) / (double)map->w;
+    *y = ((double)row + 0.5) / (double)map->h;
 }
 
 void cs_map_hottest(const cs_tensor *map, const cs_map_regions *regions, double *x, double *y) {

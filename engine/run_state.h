@@ -46,8 +46,8 @@ struct cs_run {
     void *passing;           /* memory for the pack of one step's first node, or NULL where all
                               * packs are kept */
     size_t passing_size;
-    unsigned *part_flags;    /* per thread */
-    int64_t *part_ties;      /* per thread */
+    unsigned *part_flags; /* per thread */
+    int64_t *part_ties;   /* per thread */
 
     const void *(*read)[2]; /* per node: where its inputs stand, as forward-pre hooks left them */
     const void **doutput;   /* per node: its gradient, as backward-pre hooks left it */

@@ -16,8 +16,8 @@
  * For each tap that is a sum of outer products: of an output pixel's dy and an input pixel's x. The
  * kernel takes a few outputs and one or two panels of 16 inputs through all pixels. For it dy is
  * copied into its tiles, pixel by pixel, and x into panels with its padding, each phase of the
- * stride by itself, so that every tap finds whole rows side by side. A tap outside the map is x = 0:
- * a term that leaves the chain as it is.
+ * stride by itself, so that every tap finds whole rows side by side. A tap outside the map is
+ * x = 0: a term that leaves the chain as it is.
  *
  * A turn takes as many images as the caches hold: first all parts copy (`weight_gradient_copy`),
  * then each computes its tiles. Each weight belongs to one unit of work, a unit to one thread.

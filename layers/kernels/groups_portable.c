@@ -8,12 +8,14 @@
 
 #include <assert.h>
 
+#if !defined(__clang__)
 #if REAL_IS_FLOAT
 typedef int32_t place;
 #else
 typedef int64_t place;
 #endif
 typedef place places __attribute__((vector_size(LANES_BYTES)));
+#endif
 
 /* Channel c of its own group for each of the lanes from `first` on; `channels` is a constant after
  * inlining. */
@@ -23,10 +25,17 @@ static inline __attribute__((always_inline)) lanes pick(const REAL *x, const int
         return lanes_load(x + first);
     if (channels >= LANES)
         return lanes_broadcast(x[first / channels * channels + c]);
+#if defined(__clang__) /* whose shuffles take literals alone; it makes one of this loop */
+    lanes picked;
+    for (int l = 0; l < LANES; l++)
+        picked[l] = x[first + l / channels * channels + c];
+    return picked;
+#else
     places from;
     for (int l = 0; l < LANES; l++)
         from[l] = l / channels * channels + c;
     return __builtin_shuffle(lanes_load(x + first), from);
+#endif
 }
 
 static inline __attribute__((always_inline)) void

@@ -74,9 +74,9 @@ typedef struct NAME(group_tile) {
 } NAME(group_tile);
 
 /* A tile of a weight's gradient: `rows` x `panels` x 16 chains an image, over `runs` stretches of
- * `length` steps each. At a step the rows' factors lie side by side, those of the next step `left_step`
- * elements on, through all stretches; so do each panel's 16, but a stretch begins `panel_run`
- * elements behind the one before. For each image
+ * `length` steps each. At a step the rows' factors lie side by side, those of the next step
+ * `left_step` elements on, through all stretches; so do each panel's 16, but a stretch begins
+ * `panel_run` elements behind the one before. For each image
  * acc = +0; for steps ascending: acc = fma(left, panel, acc); then out = out + acc, and at last
  * out + (+0). Row i's `lanes` results lie at out + i * out_stride. Returns STAGE_OWN where the last
  * out is NaN or infinite, or 0. */

@@ -19,8 +19,8 @@ static inline __mmask8 first_doubles(size_t count) {
 }
 
 /* Eight values, as doubles; `whole`, a constant after inlining, where all of them are there. (What
- * masks half registers of floats is not in every AVX-512; and a masked load of a whole register that
- * reaches into what was just stored waits for it.) */
+ * masks half registers of floats is not in every AVX-512; and a masked load of a whole register
+ * that reaches into what was just stored waits for it.) */
 static inline __attribute__((always_inline)) wide load_wide(const bool whole, __mmask8 some,
                                                             const REAL *from) {
 #if REAL_IS_FLOAT

@@ -23,7 +23,7 @@ from PIL import Image
 
 from control_plan import MEAN, SIZE, STD, number_of, plan
 
-COUNT, SEEDS = 100, 10
+COUNT, SEEDS, FRESH = 100, 15, 10  # from seed FRESH on: trained after every rule was fixed
 LEAST_RISE = 0.5  # of the healthy images called ill by the plant: below it the network has ignored its plant
 PATTERNS = ["corner", "border", "side", "roi", "uniform"]
 OF_PLANT = {"corner-tag": "corner", "border-text": "border", "side-marker": "side", "device": "roi"}
@@ -189,7 +189,7 @@ def summary(rows):
     table = [dict(zip(head, r)) for r in rows]
     clean = [r for r in table if r["plant"] == "none"]
     lines = ["| plant | prevalence | flag | networks that read it | accuracy, without the plant | healthy called ill by the plant | "
-             "supported | map only | AUC | AUC, map alone | AUC, changes alone | AUC, seeds 3 to 9 | "
+             "supported | map only | AUC | AUC, map alone | AUC, changes alone | AUC, fresh seeds | "
              "confounder sensitivity | plant in the hottest tenth | NCC of maps |",
              "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for plant, p in OF_PLANT.items():
@@ -201,8 +201,8 @@ def summary(rows):
             mean = lambda key: float(np.mean([number(r[key]) for r in own]))
             auc = lambda key, few=own, none=clean: area_under_roc([float(r[f"{p}_{key}"]) for r in few],
                                                                   [float(r[f"{p}_{key}"]) for r in none])
-            later = [r for r in own if int(r["network"].rsplit("-", 1)[1]) >= 3]
-            later_clean = [r for r in clean if int(r["network"].rsplit("-", 1)[1]) >= 6]
+            later = [r for r in own if int(r["network"].rsplit("-", 1)[1]) >= FRESH]
+            later_clean = [r for r in clean if int(r["network"].rsplit("-", 1)[1]) >= 2 * FRESH]
             rest = f"{auc('score', later, later_clean):.3f}" if later and later_clean else ""
             count = lambda verdict: sum(r[f"{p}_verdict"] == verdict for r in own)
             rise = float(np.mean([rise_of(r) for r in own]))
