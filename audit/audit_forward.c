@@ -179,7 +179,7 @@ static cs_status compare_gates(const forward_job *job, int index, cs_error *err)
     job->ledger->flipped += entry->flipped;
     if (entry->flipped == 0)
         return CS_OK;
-    entry->nearest = INFINITY;
+    entry->nearest = (double)INFINITY;
     int64_t at[3];
     for (at[0] = 0; at[0] < g.c; at[0]++)
         for (at[1] = 0; at[1] < g.h; at[1]++)

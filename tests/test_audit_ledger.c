@@ -189,7 +189,7 @@ START_TEST(distances_are_those_of_the_input) {
     REQUIRE_OK(cs_run_prepare(run, &err), err);
     REQUIRE_OK(cs_run_forward(run, &f.input, &err), err);
     REQUIRE_OK(cs_run_activation(run, "bn1", &x, &err), err);
-    double least = INFINITY, most = 0;
+    double least = (double)INFINITY, most = 0;
     for (int64_t c = 0; c < x.c; c++)
         for (int64_t i = 0; i < x.h * x.w; i++) {
             const int64_t h = i / x.w, w = i % x.w;
