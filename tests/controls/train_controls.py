@@ -102,7 +102,7 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", default=".*")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=15)
     parser.add_argument("--list", action="store_true", help="print the names, train nothing")
     args = parser.parse_args()
     torch.set_num_threads(1)
