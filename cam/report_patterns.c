@@ -173,7 +173,7 @@ static void class_table(report *r) {
 void report_patterns(report *r) {
     html *h = &r->h;
     html_put(h, "<section id=\"patterns\" aria-labelledby=\"patterns-h\">"
-                "<h2 id=\"patterns-h\">Four patterns, two looks at each</h2>\n"
+                "<h2 id=\"patterns-h\">Five patterns, two looks at each</h2>\n"
                 "<p>First, where the heat lies, against what blank and noise inputs and shuffled "
                 "weights give. Second, how the score answers when that place is changed, against "
                 "a control. A pattern is supported only where both agree.</p>\n");
