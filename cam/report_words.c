@@ -231,14 +231,12 @@ static void change_says(report *r, const report_finding *f) {
     html_put(h, " do. ");
 }
 
-#define MINUS "\xE2\x88\x92"
-
 /* The same as the flag has it: statistic and threshold, excess and control. */
 static void numbers_say(report *r, const report_finding *f) {
     static const char *const what[CS_PATTERN_COUNT] = {
         " times what an even map has there", " of an even map's entropy",
         " times the heat in the region that an even map has there",
-        " is the mean laterality (" MINUS "1 left, +1 right)", " times what an even map has there"};
+        " is the mean laterality (\u22121 left, +1 right)", " times what an even map has there"};
     html *h = &r->h;
     html_put(h, "<p class=\"numbers\">");
     value_of(h, "In numbers: ", f->flag->mean, what[f->pattern]);
