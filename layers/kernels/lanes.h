@@ -27,7 +27,11 @@ typedef REAL lanes __attribute__((vector_size(LANES_BYTES)));
 #define LANES_FMA(x, y, z) ((lanes)_mm256_fmadd_pd((__m256d)(x), (__m256d)(y), (__m256d)(z)))
 #endif
 #else
+#if CS_SOFT_FMA /* long: a copy in every unrolled tile takes compilers minutes */
+__attribute__((noinline, unused)) static lanes lanes_fma(lanes x, lanes y, lanes z) {
+#else
 static inline lanes lanes_fma(lanes x, lanes y, lanes z) {
+#endif
     lanes result;
     for (int i = 0; i < LANES; i++)
         result[i] = fused(x[i], y[i], z[i]);
