@@ -1,9 +1,10 @@
 /* audit_identities.c - is every backward step the transpose of its forward step?
  *
- * For a node with Jacobian J (in float64, at float64's gates) and random u, v: <J u, v> = <u, Jt
- * v>. J u is the tangent, Jt v the gradient; both sides are rounding apart from equal, relative to
- * |J u| |v|. The same for its parameters at a random input, and for the whole network. Adding a
- * gradient to itself must double it exactly: that shows that contributions are added, not stored.
+ * For a node with Jacobian J (in float64, at float64's gates) and random u, v:
+ * <J u, v> = <u, Jt v>. J u is the tangent, Jt v the gradient; both sides are rounding apart from
+ * equal, relative to |J u| |v|. The same for its parameters at a random input, and for the whole
+ * network. Adding a gradient to itself must double it exactly: that shows that contributions are
+ * added, not stored.
  */
 #include "audit_scene.h"
 

@@ -75,28 +75,32 @@ static double laterality(double left, double right) {
     return left + right > 0.0 ? (right - left) / (right + left) : (double)NAN;
 }
 
+/* Energies and enrichments of `number` regions from `first` on, where they exist, from those
+ * statistics on; the largest enrichment, or 0. */
+static double measure_regions(const double *p, size_t count, const cs_map_regions *regions,
+                              cs_region first, int number, double *energies, double *enrichments) {
+    double best = 0.0;
+    for (int i = 0; i < number; i++) {
+        const double *cover = regions->cover[(int)first + i];
+        if (!cover)
+            continue;
+        energies[i] = energy(p, cover, count);
+        enrichments[i] = energies[i] / regions->area[(int)first + i];
+        best = enrichments[i] > best ? enrichments[i] : best;
+    }
+    return best;
+}
+
 static void measure_places(const double *p, size_t count, const cs_map_regions *regions,
                            double *out) {
-    double best = 0.0;
-    for (int r = 0; r <= CS_REGION_ROI; r++) {
-        if (!regions->cover[r])
-            continue;
-        double e = energy(p, regions->cover[r], count);
-        out[CS_STAT_ENERGY_TOP_LEFT + r] = e;
-        out[CS_STAT_ENRICHMENT_TOP_LEFT + r] = e / regions->area[r];
-        if (r < CS_CORNER_COUNT && e / regions->area[r] > best)
-            best = e / regions->area[r];
-    }
-    out[CS_STAT_CORNER] = best;
-    best = 0.0;
-    for (int k = 0; k < CS_EDGE_COUNT; k++) {
-        double e = energy(p, regions->cover[CS_REGION_TOP_EDGE + k], count);
-        double enrichment = e / regions->area[CS_REGION_TOP_EDGE + k];
-        out[CS_STAT_ENERGY_TOP_EDGE + k] = e;
-        out[CS_STAT_ENRICHMENT_TOP_EDGE + k] = enrichment;
-        best = enrichment > best ? enrichment : best;
-    }
-    out[CS_STAT_EDGE] = best;
+    out[CS_STAT_CORNER] =
+        measure_regions(p, count, regions, CS_REGION_TOP_LEFT, CS_CORNER_COUNT,
+                        out + CS_STAT_ENERGY_TOP_LEFT, out + CS_STAT_ENRICHMENT_TOP_LEFT);
+    measure_regions(p, count, regions, CS_REGION_RING, CS_REGION_ROI - CS_REGION_RING + 1,
+                    out + CS_STAT_ENERGY_RING, out + CS_STAT_ENRICHMENT_RING);
+    out[CS_STAT_EDGE] =
+        measure_regions(p, count, regions, CS_REGION_TOP_EDGE, CS_EDGE_COUNT,
+                        out + CS_STAT_ENERGY_TOP_EDGE, out + CS_STAT_ENRICHMENT_TOP_EDGE);
     const double *left = regions->cover[CS_REGION_LEFT], *right = regions->cover[CS_REGION_RIGHT];
     out[CS_STAT_LATERALITY_IMAGE] = laterality(energy(p, left, count), energy(p, right, count));
     const double *roi = regions->cover[CS_REGION_ROI];

@@ -63,7 +63,7 @@ static unsigned run_dense(const NAME(unit) *unit, int first, int panels) {
     const NAME(convolve) *work = unit->work;
     const size_t limit = (size_t)work->kernels->tile_pixels, length = unit->strip->length;
     const size_t tiles = (length + limit - 1) / limit;
-    const size_t channels = (size_t)(work->source.c / work->groups * work->run);
+    const size_t channels = (size_t)(work->source.c / work->groups / work->together * work->run);
     const REAL *panel = unit->panel + (size_t)first * work->panel_size;
     const REAL *next = panel + (size_t)panels * work->panel_size;
     unsigned flags = 0;
@@ -90,35 +90,11 @@ static unsigned run_dense(const NAME(unit) *unit, int first, int panels) {
         };
         if (work->double_sums)
             work->kernels->wide_tile(&tile);
+        else if (work->together > 1)
+            work->kernels->group_tile(&tile);
         else
             work->kernels->conv_tile(&tile);
         flags |= finish(unit, begin, tile.pixels, first, panels);
-    }
-    return flags;
-}
-
-/* As run_dense for groups side by side in one panel. */
-static unsigned run_together(const NAME(unit) *unit) {
-    const NAME(convolve) *work = unit->work;
-    const size_t limit = (size_t)work->kernels->tile_pixels, length = unit->strip->length;
-    const size_t tiles = (length + limit - 1) / limit;
-    unsigned flags = 0;
-    for (size_t t = 0; t < tiles; t++) {
-        size_t begin, end;
-        cs_share(length, t, tiles, &begin, &end);
-        const NAME(group_tile) tile = {
-            .pixels = (int)(end - begin),
-            .taps = work->taps,
-            .channels = (size_t)(work->source.c / work->groups / work->together),
-            .source = unit->strip->source + begin,
-            .source_stride = STRIP_LIMIT,
-            .panel = unit->panel,
-            .tap_panel = work->tap_panel,
-            .bias = unit->bias,
-            .acc = unit->strip->acc,
-        };
-        work->kernels->group_tile(&tile);
-        flags |= finish(unit, begin, tile.pixels, 0, 1);
     }
     return flags;
 }
@@ -159,15 +135,12 @@ static unsigned run_unit(NAME(unit) *unit) {
     if (work->bias)
         memcpy(bias, work->bias + unit->k, (size_t)unit->lanes * sizeof(REAL));
     unit->bias = work->bias ? bias : NULL;
-    if (work->together > 1)
-        flags = run_together(unit);
-    else if (unit->strip->skip)
+    if (unit->strip->skip)
         flags = run_skipping(unit);
-    else
-        for (int first = 0; first < unit->panels; first += together) {
-            const int left = unit->panels - first;
-            flags |= run_dense(unit, first, left < together ? left : together);
-        }
+    for (int first = 0; first < unit->panels && !unit->strip->skip; first += together) {
+        const int left = unit->panels - first;
+        flags |= run_dense(unit, first, left < together ? left : together);
+    }
     unit->bias = NULL;
     return flags;
 }

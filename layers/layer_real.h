@@ -85,9 +85,8 @@ unsigned NAME(weight_gradient_part)(const layer_call *call, const cs_node_attrib
                                     size_t part, size_t parts);
 unsigned NAME(bias_gradient_part)(const layer_call *call, size_t part, size_t parts);
 
-/* One panel of `lanes` <= 16 lanes; what the
- * others hold reaches no result: to[t][i][16] from weights where value (lane, i, t) lies at
- * lane*lane_step + i*inner_step + t. */
+/* One panel of `lanes` <= 16 lanes: to[t][i][16] from weights where value (lane, i, t) lies at
+ * lane*lane_step + i*inner_step + t. What the other lanes hold reaches no result. */
 void NAME(pack_panel)(const float *from, size_t lanes, size_t lane_step, size_t inner,
                       size_t inner_step, size_t taps, REAL *to);
 

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Weak: a suite can be built and run while another one does not compile (make SRC_tests=...). */
@@ -77,12 +76,6 @@ typedef struct job {
     double begun; /* seconds */
 } job;
 
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static int jobs_wanted(void) {
     const char *text = getenv("CNNSCOPE_TEST_JOBS");
     const long count = text ? strtol(text, NULL, 10) : sysconf(_SC_NPROCESSORS_ONLN);
@@ -114,7 +107,7 @@ static bool job_start(job *j, size_t s) {
     if (!j->output || pipe(ends) != 0)
         return false;
     fflush(NULL);
-    j->begun = seconds_now();
+    j->begun = cs_seconds();
     j->process = fork();
     if (j->process == 0) {
         dup2(fileno(j->output), STDOUT_FILENO);
@@ -135,7 +128,7 @@ static void job_end(job *j, size_t s, outcome *all) {
     if (read(j->pipe, &done, sizeof done) != (ssize_t)sizeof done)
         done = (outcome){1, 0, 1};
     close(j->pipe);
-    printf("%-20s %5d checks %7.1f s%s\n", suites[s].name, done.checks, seconds_now() - j->begun,
+    printf("%-20s %5d checks %7.1f s%s\n", suites[s].name, done.checks, cs_seconds() - j->begun,
            done.failures + done.errors ? "  FAILED" : "");
     rewind(j->output);
     for (size_t got; (got = fread(block, 1, sizeof block, j->output)) > 0;)

@@ -52,11 +52,30 @@ static inline mask NAME(first_lanes)(size_t count) {
     return (mask)(count < WIDTH ? (1U << count) - 1 : (1U << WIDTH) - 1);
 }
 
-/* conv_14x32_avx512.c */
+/* A full tile of sums: 14 rows of two registers. */
 #define TILE_PIXELS_AVX512 14
+#define TILE_PANELS        (2 / VECTORS)
+#define COLUMNS            2
+
+/* CASE(n) for every number of rows that a tile may have. */
+#define TILE_CASES(CASE)                                                                           \
+    CASE(1)                                                                                        \
+    CASE(2)                                                                                        \
+    CASE(3)                                                                                        \
+    CASE(4)                                                                                        \
+    CASE(5)                                                                                        \
+    CASE(6)                                                                                        \
+    CASE(7)                                                                                        \
+    CASE(8)                                                                                        \
+    CASE(9)                                                                                        \
+    CASE(10)                                                                                       \
+    CASE(11)                                                                                       \
+    CASE(12)                                                                                       \
+    CASE(13)                                                                                       \
+    CASE(14)
 
 /* groups_avx512.c */
-void AVX512(group_tile)(const NAME(group_tile) *tile);
+void AVX512(group_tile)(const NAME(conv_tile) *tile);
 
 /* skip_avx512.c. Eight registers of sums at least hide the latency of a multiply-add. */
 #define SKIP_PANELS   (8 / VECTORS)

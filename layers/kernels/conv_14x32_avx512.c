@@ -11,9 +11,6 @@
 
 #include <assert.h>
 
-#define TILE_PANELS (2 / VECTORS)
-#define COLUMNS     2 /* registers across one pixel of a full tile */
-
 /* With constant `pixels` and `columns` after inlining, everything inside unrolls and the sums stay
  * in registers. Column j is vector j % VECTORS of panel j / VECTORS. */
 static inline __attribute__((always_inline)) void
@@ -58,20 +55,7 @@ conv_tile_body(const NAME(conv_tile) *tile, const int pixels, const int columns)
 static inline __attribute__((always_inline)) void conv_tile_columns(const NAME(conv_tile) *tile,
                                                                     const int columns) {
     switch (tile->pixels) {
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4)
-        CASE(5)
-        CASE(6)
-        CASE(7)
-        CASE(8)
-        CASE(9)
-        CASE(10)
-        CASE(11)
-        CASE(12)
-        CASE(13)
-        CASE(14)
+        TILE_CASES(CASE)
     default: break;
     }
 }

@@ -39,17 +39,13 @@ static inline __attribute__((always_inline)) void conv_tile_body(const NAME(conv
             lanes_store(tile->acc + p * KERNEL_PANEL + v * LANES, sum[p][v]);
 }
 
+#define CASE(pixels)                                                                               \
+    case pixels: conv_tile_body(tile, pixels); break;
+
 static void conv_tile(const NAME(conv_tile) *tile) {
     assert(tile->pixels >= 1 && tile->pixels <= PORTABLE_PIXELS && tile->panels == 1);
     switch (tile->pixels) {
-    case 1: conv_tile_body(tile, 1); break;
-    case 2: conv_tile_body(tile, 2); break;
-    case 3: conv_tile_body(tile, 3); break;
-#if PORTABLE_PIXELS == 6
-    case 4: conv_tile_body(tile, 4); break;
-    case 5: conv_tile_body(tile, 5); break;
-    case 6: conv_tile_body(tile, 6); break;
-#endif
+        PORTABLE_CASES(CASE)
     default: break;
     }
 }

@@ -27,7 +27,7 @@ typedef int64_t place;
 #endif
 
 /* `pixels` and `channels` are constants after inlining. */
-static inline __attribute__((always_inline)) void group_tile_body(const NAME(group_tile) *tile,
+static inline __attribute__((always_inline)) void group_tile_body(const NAME(conv_tile) *tile,
                                                                   const places first,
                                                                   const int pixels,
                                                                   const int channels) {
@@ -67,7 +67,7 @@ static inline __attribute__((always_inline)) void group_tile_body(const NAME(gro
 #define CASE(n)                                                                                    \
     case n: group_tile_body(tile, from, n, (int)tile->channels); break;
 
-void AVX512(group_tile)(const NAME(group_tile) *tile) {
+void AVX512(group_tile)(const NAME(conv_tile) *tile) {
     assert(tile->pixels >= 1 && tile->pixels <= TILE_PIXELS_AVX512);
     assert(tile->channels >= 1 && tile->channels <= 8 && 16 % tile->channels == 0);
     place first[WIDTH];
@@ -75,20 +75,7 @@ void AVX512(group_tile)(const NAME(group_tile) *tile) {
         first[l] = (place)(l / tile->channels * tile->channels);
     const places from = PLACES(first);
     switch (tile->pixels) {
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4)
-        CASE(5)
-        CASE(6)
-        CASE(7)
-        CASE(8)
-        CASE(9)
-        CASE(10)
-        CASE(11)
-        CASE(12)
-        CASE(13)
-        CASE(14)
+        TILE_CASES(CASE)
     default: break;
     }
 }

@@ -39,7 +39,7 @@ static inline __attribute__((always_inline)) lanes pick(const REAL *x, const int
 }
 
 static inline __attribute__((always_inline)) void
-group_tile_body(const NAME(group_tile) *tile, const int pixels, const int channels) {
+group_tile_body(const NAME(conv_tile) *tile, const int pixels, const int channels) {
     lanes sum[PORTABLE_PIXELS][PANEL_VECTORS];
     for (int v = 0; v < PANEL_VECTORS; v++)
         for (int p = 0; p < pixels; p++)
@@ -64,22 +64,18 @@ group_tile_body(const NAME(group_tile) *tile, const int pixels, const int channe
             lanes_store(tile->acc + p * KERNEL_PANEL + v * LANES, sum[p][v]);
 }
 
-static inline __attribute__((always_inline)) void group_tile_channels(const NAME(group_tile) *tile,
+#define CASE(pixels)                                                                               \
+    case pixels: group_tile_body(tile, pixels, channels); break;
+
+static inline __attribute__((always_inline)) void group_tile_channels(const NAME(conv_tile) *tile,
                                                                       const int channels) {
     switch (tile->pixels) {
-    case 1: group_tile_body(tile, 1, channels); break;
-    case 2: group_tile_body(tile, 2, channels); break;
-    case 3: group_tile_body(tile, 3, channels); break;
-#if PORTABLE_PIXELS == 6
-    case 4: group_tile_body(tile, 4, channels); break;
-    case 5: group_tile_body(tile, 5, channels); break;
-    case 6: group_tile_body(tile, 6, channels); break;
-#endif
+        PORTABLE_CASES(CASE)
     default: break;
     }
 }
 
-void PORTABLE(group_tile)(const NAME(group_tile) *tile) {
+void PORTABLE(group_tile)(const NAME(conv_tile) *tile) {
     assert(tile->pixels >= 1 && tile->pixels <= PORTABLE_PIXELS);
     switch (tile->channels) {
     case 1: group_tile_channels(tile, 1); break;

@@ -59,20 +59,6 @@ typedef struct NAME(conv_tile) {
     REAL *acc;         /* [pixels][panels][16], 64-byte aligned */
 } NAME(conv_tile);
 
-/* The same for groups side by side in one panel: `channels` (1, 2, 4 or 8) of each group, and as
- * many results. source[t * source_stride + p] points to the 16 values of the 16 / channels groups;
- * lane l takes those of its own, that is value l / channels * channels + c for channel c. */
-typedef struct NAME(group_tile) {
-    int pixels; /* 1 .. tile_pixels */
-    size_t taps, channels;
-    const REAL *const *source;
-    size_t source_stride;
-    const REAL *panel; /* + tap_panel[t]: [channels][16] */
-    const size_t *tap_panel;
-    const REAL *bias; /* [16], or NULL */
-    REAL *acc;        /* [pixels][16], 64-byte aligned */
-} NAME(group_tile);
-
 /* A tile of a weight's gradient: `rows` x `panels` x 16 chains an image, over `runs` stretches of
  * `length` steps each. At a step the rows' factors lie side by side, those of the next step
  * `left_step` elements on, through all stretches; so do each panel's 16, but a stretch begins
@@ -167,7 +153,10 @@ typedef struct NAME(kernels) {
      * in all of them, and pay where at most joined_percent is left. */
     int joined_pixels, joined_percent;
     void (*conv_tile)(const NAME(conv_tile) *tile);
-    void (*group_tile)(const NAME(group_tile) *tile);
+    /* The same for groups side by side in one panel: one panel, `channels` (1, 2, 4 or 8) of each
+     * group, and as many results. A source points to the 16 values of the 16 / channels groups;
+     * lane l takes those of its own, that is value l / channels * channels + c for channel c. */
+    void (*group_tile)(const NAME(conv_tile) *tile);
     /* The same with each chain in double, `acc = acc + source * weight`, rounded to REAL at its end
      * (a product of floats is exact in double). In double it is conv_tile. */
     void (*wide_tile)(const NAME(conv_tile) *tile);

@@ -11,10 +11,6 @@
 
 #include <assert.h>
 
-#define TILE_ROWS   14
-#define TILE_PANELS (2 / VECTORS)
-#define COLUMNS     2 /* registers across one row of a full tile */
-
 /* With constant `rows` and `columns` after inlining, everything inside unrolls and the sums stay in
  * registers. Column j is vector j % VECTORS of panel j / VECTORS. */
 static inline __attribute__((always_inline)) unsigned
@@ -31,7 +27,7 @@ outer_body(const NAME(outer_tile) *tile, const int rows, const int columns) {
                          _MM_HINT_T0);
     for (size_t n = 0; n < tile->images; n++) {
         const REAL *left = tile->left + n * tile->left_image;
-        vector sum[TILE_ROWS][COLUMNS];
+        vector sum[TILE_PIXELS_AVX512][COLUMNS];
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
@@ -77,26 +73,13 @@ outer_body(const NAME(outer_tile) *tile, const int rows, const int columns) {
 static inline __attribute__((always_inline)) unsigned outer_columns(const NAME(outer_tile) *tile,
                                                                     const int columns) {
     switch (tile->rows) {
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4)
-        CASE(5)
-        CASE(6)
-        CASE(7)
-        CASE(8)
-        CASE(9)
-        CASE(10)
-        CASE(11)
-        CASE(12)
-        CASE(13)
-        CASE(14)
+        TILE_CASES(CASE)
     default: return 0;
     }
 }
 
 unsigned AVX512(outer_tile)(const NAME(outer_tile) *tile) {
-    assert(tile->rows >= 1 && tile->rows <= TILE_ROWS);
+    assert(tile->rows >= 1 && tile->rows <= TILE_PIXELS_AVX512);
     assert(tile->panels >= 1 && tile->panels <= TILE_PANELS);
 #if TILE_PANELS == 2
     if (tile->panels == 1)

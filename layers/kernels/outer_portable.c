@@ -37,19 +37,15 @@ static inline __attribute__((always_inline)) void outer_image(const NAME(outer_t
             lanes_store(tile->acc + i * KERNEL_PANEL + v * LANES, sum[i][v]);
 }
 
+#define CASE(rows)                                                                                 \
+    case rows: outer_image(tile, n, rows); break;
+
 unsigned PORTABLE(outer_tile)(const NAME(outer_tile) *tile) {
     bool bad = false;
     assert(tile->rows >= 1 && tile->rows <= PORTABLE_PIXELS && tile->panels == 1);
     for (size_t n = 0; n < tile->images; n++) {
         switch (tile->rows) {
-        case 1: outer_image(tile, n, 1); break;
-        case 2: outer_image(tile, n, 2); break;
-        case 3: outer_image(tile, n, 3); break;
-#if PORTABLE_PIXELS == 6
-        case 4: outer_image(tile, n, 4); break;
-        case 5: outer_image(tile, n, 5); break;
-        case 6: outer_image(tile, n, 6); break;
-#endif
+            PORTABLE_CASES(CASE)
         default: break;
         }
         for (int i = 0; i < tile->rows; i++) {

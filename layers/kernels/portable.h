@@ -15,11 +15,23 @@
 #define PORTABLE(x) x##_portable_f64
 #endif
 
-/* 6 x 16 floats or 3 x 16 doubles fill 12 of the 16 vector registers of AVX2. */
+/* 6 x 16 floats or 3 x 16 doubles fill 12 of the 16 vector registers of AVX2; CASE(n) for every
+ * number of pixels. */
 #if REAL_IS_FLOAT
 #define PORTABLE_PIXELS 6
+#define PORTABLE_CASES(CASE)                                                                       \
+    CASE(1)                                                                                        \
+    CASE(2)                                                                                        \
+    CASE(3)                                                                                        \
+    CASE(4)                                                                                        \
+    CASE(5)                                                                                        \
+    CASE(6)
 #else
 #define PORTABLE_PIXELS 3
+#define PORTABLE_CASES(CASE)                                                                       \
+    CASE(1)                                                                                        \
+    CASE(2)                                                                                        \
+    CASE(3)
 #endif
 
 /* outer_portable.c */
@@ -34,7 +46,7 @@ unsigned PORTABLE(outer_tile)(const NAME(outer_tile) *tile);
 void PORTABLE(skip_tile)(const NAME(skip_tile) *tile);
 
 /* groups_portable.c */
-void PORTABLE(group_tile)(const NAME(group_tile) *tile);
+void PORTABLE(group_tile)(const NAME(conv_tile) *tile);
 
 /* wide_portable.c: of floats only; doubles have conv_tile. */
 #if REAL_IS_FLOAT
