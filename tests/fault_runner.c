@@ -46,6 +46,7 @@ const fault_command fault_commands[] = {
     {"trace",
      "trace in/net.json in/picture.png --node layer1.0.relu_1 --at 0,1,2,3 --grad --threads 1", "",
      false},
+    {"audit", "audit in/net.json in/picture.png --threads 1 -o made/out", "out", false},
 };
 const int fault_command_count = sizeof fault_commands / sizeof fault_commands[0];
 

@@ -21,8 +21,9 @@ static const fault_command *command_named(const char *name) {
     return NULL;
 }
 
-static const char *const writers[] = {"convert",          "convert-force", "init", "explain",
-                                      "explain-scorecam", "compare",       "dump"};
+static const char *const writers[] = {
+    "convert", "convert-force", "init",  "explain", "explain-scorecam",
+    "compare", "dump",          "trace", "audit"};
 #define WRITER_COUNT ((int)(sizeof writers / sizeof writers[0]))
 
 /* Sends a signal at calls of a class: `sample` of them, or all (of the allocations, each tenth). */
@@ -118,6 +119,8 @@ static const struct {
     {"predict", "in/picture.png", "in/other.png"},
     {"explain", "in/net.bin", "old/model.bin"},
     {"dump", "in/net.bin", "old/model.bin"},
+    {"trace", "in/net.bin", "old/model.bin"},
+    {"audit", "in/net.bin", "old/model.bin"},
 };
 #define CHANGE_COUNT ((int)(sizeof changes / sizeof changes[0]))
 
@@ -206,6 +209,7 @@ START_TEST(test_disk_full) {
         {"explain", "explain in/net.json in/picture.png -o small/out"},
         {"compare", "compare in/net.json in/picture.png --methods gradcam -q -o small/out"},
         {"dump", "dump in/net.json in/picture.png --grad -o small/out"},
+        {"audit", "audit in/net.json in/picture.png --threads 1 -o small/out"},
     };
     fault_setup();
     char *program = realpath(cli_program(), NULL);
@@ -258,7 +262,8 @@ END_TEST
 
 /* ------------------------------------------------------------------ streams -------------- */
 
-static const char *const talkers[] = {"info", "verify", "predict", "explain", "dump"};
+static const char *const talkers[] = {"info", "verify", "predict", "explain",
+                                      "dump", "trace",  "audit"};
 #define TALKER_COUNT ((int)(sizeof talkers / sizeof talkers[0]))
 
 /* stdout on a full device, closed, and a pipe that nobody reads. */
@@ -299,7 +304,7 @@ Suite *suite_interruptions(void) {
     tcase_add_loop_test(tests, test_signals_at_random_moments, 0, 2);
     tcase_add_loop_test(tests, test_file_changes_while_it_is_read, 0, CHANGE_COUNT);
     tcase_add_loop_test(tests, test_mapped_file_becomes_shorter, 0, 2);
-    tcase_add_loop_test(tests, test_disk_full, 0, 5);
+    tcase_add_loop_test(tests, test_disk_full, 0, 6);
     tcase_add_test(tests, test_file_size_limit);
     tcase_add_loop_test(tests, test_stdout_takes_nothing, 0, TALKER_COUNT);
     suite_add_tcase(suite, tests);
