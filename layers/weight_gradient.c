@@ -10,8 +10,9 @@
  *   dw[k,c,r,s] = sum over n, oy, ox of  dy[n,k,oy,ox] * x[n,c,iy,ix]
  *   db[k]       = sum over n, oy, ox of  dy[n,k,oy,ox]
  *
- * Per image one chain over oy, ox ascending; then one rounded addition to the gradient, images
- * ascending (docs/arithmetic.md): a batch gives the bits of its images one after another.
+ * Per image one chain over oy, ox ascending for each band of a few rows, the bands' sums added up;
+ * then one rounded addition to the gradient, images ascending (docs/arithmetic.md): a batch gives
+ * the bits of its images one after another.
  *
  * For each tap that is a sum of outer products: of an output pixel's dy and an input pixel's x. The
  * kernel takes a few outputs and one or two panels of 16 inputs through all pixels. For it dy is
@@ -28,6 +29,11 @@
 
 /* Copies of the images that are taken together fill no more than this, unless one does. */
 #define COPY_BYTES ((size_t)2 << 20)
+
+/* A band is as many rows of outputs as hold this many pixels. One chain over all 12544 pixels behind
+ * a stem loses ten times more digits than all that its factors went through
+ * (tests/oracle/compare_gradients.py); a band's is short, and kernels hardly notice its end. */
+#define BAND_PIXELS 256
 
 /* A row of the kernel whose input has few channels (a stem) is read as one run of values. */
 #define RUN_VALUES 64
@@ -84,10 +90,10 @@ size_t NAME(weight_gradient_shared)(const cs_node_attributes *a, cs_shape in, cs
     return (size_t)images_together(a, in, out, batch) * copies_of(a, in, out).image * sizeof(REAL);
 }
 
-/* A tile's gradients. */
-size_t NAME(weight_gradient_scratch)(void) {
-    return cs_align64(KERNEL_TILE_LIMIT * KERNEL_PANELS_LIMIT * CS_PANEL * sizeof(REAL));
-}
+#define TILE_VALUES (KERNEL_TILE_LIMIT * KERNEL_PANELS_LIMIT * CS_PANEL)
+
+/* A tile's gradients: the kernel's own, and an image's, to which its bands are added. */
+size_t NAME(weight_gradient_scratch)(void) { return cs_align64(2 * TILE_VALUES * sizeof(REAL)); }
 
 /* ------------------------------------------------------------------ copies --------------- */
 
@@ -189,9 +195,52 @@ typedef struct NAME(outer_work) {
     const NAME(kernels) *kernels;
     NAME(copies) s;
     size_t images;
-    size_t runs, length;          /* rows of outputs, or one where they lie side by side in x */
+    size_t rows, band, width;     /* of outputs: rows of the map and of a band, columns */
+    bool whole;                   /* rows lie side by side in x: a band is one run */
     size_t output_tiles, bundles; /* of a group: tiles of outputs, bundles of panels */
 } NAME(outer_work);
+
+/* The steps of each of the tile's images: `rows` rows of outputs. */
+static void set_band(const NAME(outer_work) *work, NAME(outer_tile) *tile, size_t rows) {
+    tile->runs = work->whole ? 1 : rows;
+    tile->length = work->whole ? rows * work->width : work->width;
+}
+
+/* The same in one band after another of each image. */
+static unsigned run_bands(const NAME(outer_work) *work, const NAME(outer_tile) *tile) {
+    const size_t stride = (size_t)tile->panels * CS_PANEL, bands = work->rows / work->band;
+    const size_t rest = work->rows % work->band;
+    REAL *image = tile->acc + TILE_VALUES;
+    bool bad = false;
+    for (size_t n = 0; n < tile->images; n++) {
+        NAME(outer_tile) part = *tile;
+        memset(image, 0, (size_t)tile->rows * stride * sizeof *image);
+        part.images = bands;
+        part.left += n * tile->left_image;
+        part.panel += n * tile->panel_image;
+        part.left_image = work->band * work->width * tile->left_step;
+        part.panel_image = work->band * tile->panel_run;
+        part.out = image;
+        part.out_stride = stride;
+        set_band(work, &part, work->band);
+        (void)work->kernels->outer_tile(&part);
+        if (rest > 0) {
+            part.images = 1;
+            part.left += bands * part.left_image;
+            part.panel += bands * part.panel_image;
+            set_band(work, &part, rest);
+            (void)work->kernels->outer_tile(&part);
+        }
+        for (int i = 0; i < tile->rows; i++) {
+            REAL *out = tile->out + (size_t)i * tile->out_stride;
+            for (int l = 0; l < tile->lanes; l++) {
+                out[l] = (out[l] + image[(size_t)i * stride + (size_t)l]) + 0;
+                bad |= NAME(not_finite)(out[l]);
+            }
+        }
+    }
+    return bad ? LAYER_OWN : 0U;
+}
 
 /* A tile of outputs times `panels` panels from `panel` on, for tap `tap` (of the taps as they are
  * copied), image after image. */
@@ -210,13 +259,11 @@ static unsigned run_tile(const NAME(outer_work) *work, size_t group, size_t tile
     size_t first, last;
     cs_share(s->outer, tile, work->output_tiles, &first, &last);
     const size_t k = group * s->outer + first;
-    const NAME(outer_tile) sums = {
+    NAME(outer_tile) sums = {
         .rows = (int)(last - first),
         .panels = (int)panels,
         .lanes = (int)(left < panels * CS_PANEL ? left : panels * CS_PANEL),
         .images = work->images,
-        .runs = work->runs,
-        .length = work->length,
         .left = copies + k * s->pixels,
         .left_step = last - first,
         .left_image = s->image,
@@ -229,6 +276,9 @@ static unsigned run_tile(const NAME(outer_work) *work, size_t group, size_t tile
         .out_stride = row,
         .acc = work->call->scratch,
     };
+    if (work->band < work->rows)
+        return run_bands(work, &sums);
+    set_band(work, &sums, work->rows);
     return work->kernels->outer_tile(&sums);
 }
 
@@ -253,11 +303,11 @@ unsigned NAME(weight_gradient_part)(const layer_call *call, const cs_node_attrib
     NAME(outer_work)
     work = {.call = call, .a = a, .kernels = kernels, .s = copies_of(a, call->in, call->out)};
     const size_t together = (size_t)kernels->tile_panels;
-    const size_t height = (size_t)call->out.h, width = (size_t)call->out.w;
-    const bool whole = work.s.cols == call->out.w; /* rows lie side by side: one run */
     work.images = (size_t)(call->images[1] - call->images[0]);
-    work.runs = whole ? 1 : height;
-    work.length = whole ? height * width : width;
+    work.rows = (size_t)call->out.h;
+    work.width = (size_t)call->out.w;
+    work.band = (BAND_PIXELS + work.width - 1) / work.width;
+    work.whole = work.s.cols == call->out.w;
     work.output_tiles = output_tiles(kernels, &work.s);
     work.bundles = (work.s.panels + together - 1) / together;
     size_t begin, end;

@@ -29,10 +29,15 @@ typedef struct scene {
 
 static scene stage; /* large; one a process */
 
-static void open_scene(scene *s, int number) {
+/* `height` and `width` of the input, or 0 for the network's own. */
+static void open_scene(scene *s, int number, int64_t height, int64_t width) {
     cs_error err;
     s->number = number;
     random_model_make(&s->net, (uint64_t)number);
+    if (height > 0) {
+        s->net.model.height = height;
+        s->net.model.width = width;
+    }
     s->model = built_model_open(&s->net.model);
     const built_model *m = &s->net.model;
     cs_random random = {(uint64_t)number + 77};
@@ -179,7 +184,7 @@ static void check_network(const scene *s, const setting *how) {
 }
 
 START_TEST(network_is_the_naive_and_canonical_one) {
-    open_scene(&stage, _i);
+    open_scene(&stage, _i, 0, 0);
     for (int training = 0; training < 2; training++) {
         setting how = {CS_ENGINE_DIRECT, CS_ISA_AUTO, CS_F64, 2, training, true};
         for (int isa = CS_ISA_PORTABLE_NOFMA; isa <= CS_ISA_LAST; isa++) {
@@ -199,11 +204,44 @@ START_TEST(network_is_the_naive_and_canonical_one) {
 }
 END_TEST
 
+/* Whether a convolution's map has more pixels than one chain of its weight's gradient goes through. */
+static bool has_bands(const scene *s) {
+    cs_error err;
+    int64_t shape[3];
+    bool found = false;
+    for (int i = 0; i < cs_model_node_count(s->model); i++) {
+        REQUIRE_OK(cs_model_node_shape(s->model, i, 0, 0, shape, &err), err);
+        const int64_t rows = (256 + shape[2] - 1) / shape[2];
+        found |= shape[1] > rows && strcmp(cs_model_node(s->model, i)->op, "conv2d") == 0;
+    }
+    return found;
+}
+
+/* Bands of whole rows: the last one as long as the others, or shorter. */
+START_TEST(weights_of_large_maps_are_summed_in_bands) {
+    static const int64_t sizes[][2] = {{41, 19}, {48, 16}, {300, 9}, {9, 300}};
+    int number = 1000 * _i;
+    open_scene(&stage, number, sizes[_i % 4][0], sizes[_i % 4][1]);
+    while (!has_bands(&stage)) {
+        close_scene(&stage);
+        open_scene(&stage, ++number, sizes[_i % 4][0], sizes[_i % 4][1]);
+    }
+    setting how = {CS_ENGINE_DIRECT, CS_ISA_AUTO, CS_F32, 3, _i % 2, true};
+    check_network(&stage, &how);
+    how.isa = CS_ISA_PORTABLE;
+    check_network(&stage, &how);
+    how.dtype = CS_F64;
+    check_network(&stage, &how);
+    close_scene(&stage);
+}
+END_TEST
+
 Suite *suite_train(void);
 Suite *suite_train(void) {
     Suite *suite = suite_create("train");
     TCase *tests = tcase_create("random networks");
     tcase_add_loop_test(tests, network_is_the_naive_and_canonical_one, 0, test_long() ? 300 : 30);
+    tcase_add_loop_test(tests, weights_of_large_maps_are_summed_in_bands, 0, test_long() ? 40 : 4);
     suite_add_tcase(suite, tests);
     return suite;
 }

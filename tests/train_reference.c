@@ -148,13 +148,16 @@ static void add_rounded(double *there, double sum, cs_dtype dtype) {
     *there = rounded(*there + rounded(sum, dtype), dtype) + 0.0;
 }
 
+/* Rows of a map that one chain of a weight's gradient goes through: 256 pixels or a little more. */
+static int64_t band_of(int64_t width) { return (256 + width - 1) / width; }
+
 static double image_weight(const built_node *node, const naive_tensor *x, const naive_tensor *dy,
                            const int64_t at[5], cs_dtype dtype) {
     const cs_node_attributes a = window_of(node);
     const int64_t n = at[0], k = at[1], r = at[3], s = at[4];
     const int64_t channel = k / (dy->c / a.groups) * (x->c / a.groups) + at[2];
-    double acc = 0;
-    for (int64_t oy = 0; oy < dy->h; oy++)
+    double acc = 0, sum = 0;
+    for (int64_t oy = 0; oy < dy->h; oy++) {
         for (int64_t ox = 0; ox < dy->w; ox++) {
             int64_t iy = oy * a.stride[0] - a.padding[0] + r * a.dilation[0];
             int64_t ix = ox * a.stride[1] - a.padding[1] + s * a.dilation[1];
@@ -162,7 +165,12 @@ static double image_weight(const built_node *node, const naive_tensor *x, const 
                 acc = fused(*naive_at(dy, n, k, oy, ox), *naive_at(x, n, channel, iy, ix), acc,
                             dtype);
         }
-    return acc;
+        if ((oy + 1) % band_of(dy->w) == 0 || oy + 1 == dy->h) {
+            add_rounded(&sum, acc, dtype);
+            acc = 0;
+        }
+    }
+    return sum;
 }
 
 norm_statistics canonical_statistics(const naive_tensor *x, int64_t c) {
