@@ -60,24 +60,30 @@ static void outline_along(html *h, const cs_tensor *mask, bool down) {
 }
 
 /* The outline of the image's own region of interest; nothing where it has none that can be read. */
-static void outline(report *r, const cs_diagnosis_image *image) {
+static cs_status outline(report *r, const cs_diagnosis_image *image, cs_error *err) {
     cs_tensor mask = {0};
-    if (r->d->region && r->d->region(r->d->image_state, image, &mask, NULL) == CS_OK && mask.data) {
+    cs_status status = CS_OK;
+    if (r->d->region)
+        status = r->d->region(r->d->image_state, image, &mask, err);
+    if (status == CS_ERROR_MEMORY)
+        return status;
+    if (status == CS_OK && mask.data) {
         html_put(&r->h, "<path class=\"region\" d=\"");
         outline_along(&r->h, &mask, false);
         outline_along(&r->h, &mask, true);
         html_put(&r->h, "\"/>");
     }
     cs_tensor_release(&mask);
+    return CS_OK;
 }
 
-static void marks(report *r, const cs_diagnosis_image *image, const cs_diagnosis_row *row,
-                  const cs_image *shown) {
+static cs_status marks(report *r, const cs_diagnosis_image *image, const cs_diagnosis_row *row,
+                       const cs_image *shown, cs_error *err) {
     html *h = &r->h;
     place p = suspect_of(r, row, (double)shown->width, (double)shown->height);
     html_format(h, "<svg viewBox=\"0 0 %d %d\" aria-hidden=\"true\">", (int)shown->width,
                 (int)shown->height);
-    outline(r, image);
+    CS_TRY(outline(r, image, err));
     if (p.width > 0.0) {
         html_put(h, "<rect class=\"box\"");
         coordinate(h, "x", p.x);
@@ -87,6 +93,7 @@ static void marks(report *r, const cs_diagnosis_image *image, const cs_diagnosis
         html_put(h, "/>");
     }
     html_put(h, "</svg>");
+    return CS_OK;
 }
 
 /* `row`: with the regions that count; NULL: without. */
@@ -100,7 +107,7 @@ static cs_status picture(report *r, const cs_image *shown, const char *what,
     CS_TRY(html_png(h, shown, err));
     html_put(h, ">");
     if (row)
-        marks(r, image, row, shown);
+        CS_TRY(marks(r, image, row, shown, err));
     html_put(h, "</span>");
     return CS_OK;
 }

@@ -103,9 +103,7 @@ static cs_status write_report(compare_job *job, const char *name,
     FILE *file = open_memstream(&text, &size);
     CS_CHECK(file, CS_ERROR_MEMORY, "out of memory");
     print(job, file);
-    cs_status status = CS_OK;
-    if (fclose(file) != 0)
-        status = cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "out of memory");
+    cs_status status = close_text(file, err);
     if (status == CS_OK)
         status = output_folder_path(&job->folder, path, err, "%s", name);
     if (status == CS_OK)

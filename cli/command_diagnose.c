@@ -154,11 +154,18 @@ static void print_failures(diagnose_job *job) {
     }
 }
 
-/* Records that are worth keeping: for --resume. */
+/* Records that are worth keeping: for --resume. A folder of an earlier run is never removed: where
+ * its records could not even be opened, another process may be writing them. */
 static void leave_folder(diagnose_job *job) {
     char shown[VISIBLE_SIZE];
-    if (job->records.count == 0 || !job->folder.partial[0]) {
+    if ((job->records.count == 0 && !job->taken_up) || !job->folder.partial[0]) {
         output_folder_discard(&job->folder);
+        return;
+    }
+    if (job->records.count == 0) {
+        fprintf(stderr, "cnnscope diagnose: %s was left as it was, for --resume\n",
+                visible(job->folder.partial, shown));
+        output_folder_keep(&job->folder);
         return;
     }
     fprintf(stderr,
@@ -173,18 +180,20 @@ static cs_status finish(diagnose_job *job, cs_error *err) {
     print_failures(job);
     diagnose_records_close(&job->records);
     CS_TRY(interrupt_check(err));
-    output_folder_remove(&job->folder, "records");
+    CS_TRY(output_folder_remove(&job->folder, "records", err));
     return output_folder_finish(&job->folder, err);
 }
 
 /* Prints its errors; returns the exit code. */
 static int diagnose(diagnose_job *job, const char *output, unsigned fail_on) {
     cs_error err = {0};
+    char shown[VISIBLE_SIZE];
     interrupt_defer();
     cs_status status = diagnose_begin(job, output, &err);
-    output_folder_survives_signals();
-    if (status == CS_OK)
+    if (status == CS_OK) {
+        interrupt_keeping(visible(job->folder.partial, shown));
         status = diagnose_images(job, &err);
+    }
     if (status == CS_OK)
         status = finish(job, &err);
     if (status != CS_OK) {

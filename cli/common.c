@@ -36,6 +36,12 @@ bool is_image_error(cs_status status) {
            status == CS_ERROR_MISMATCH || status == CS_ERROR_NUMERIC || status == CS_ERROR_LIMIT;
 }
 
+cs_status close_text(FILE *file, cs_error *err) {
+    const bool good = !ferror(file);
+    CS_CHECK(fclose(file) == 0 && good, CS_ERROR_MEMORY, "out of memory");
+    return CS_OK;
+}
+
 cs_status flush_stdout(cs_error *err) {
     CS_CHECK(fflush(stdout) == 0 && !ferror(stdout), CS_ERROR_OUTPUT,
              "cannot write to standard output: %s", strerror(errno));

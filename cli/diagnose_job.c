@@ -65,8 +65,12 @@ static cs_status make_state(const diagnose_job *job, char **text, cs_error *err)
             target, job->roi_text ? job->roi_text : "none", roi, job->has_changes ? "on" : "off",
             job->figures ? "on" : "off", job->seed, engine_name(job->how.engine),
             cs_dtype_name(job->how.dtype), job->records.layout.size);
-    CS_CHECK(fclose(file) == 0, CS_ERROR_MEMORY, "out of memory");
-    return CS_OK;
+    cs_status status = close_text(file, err);
+    if (status != CS_OK) {
+        free(*text);
+        *text = NULL;
+    }
+    return status;
 }
 
 /* The first line in which two states differ, as "class: 1"; false where they are the same. */
@@ -134,6 +138,7 @@ static cs_status open_folder(diagnose_job *job, const char *output, cs_error *er
     }
     free(state);
     CS_TRY(status);
+    job->taken_up = found;
     CS_TRY(output_folder_path(&job->folder, path, err, "records/records.bin"));
     CS_TRY(diagnose_records_open(&job->records, path, &layout, err));
     job->resumed = job->records.count;

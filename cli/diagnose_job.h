@@ -34,6 +34,7 @@ typedef struct diagnose_job {
     cs_null_set nulls;
     output_folder folder;
     diagnose_records records;
+    bool taken_up;   /* the folder is that of an earlier run */
     int64_t resumed; /* records that were there */
     void *record;    /* the one that diagnosis.image gave last */
     cs_tensor *maps;

@@ -1,4 +1,5 @@
 #include "diagnose_list.h"
+#include "common.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -239,9 +240,9 @@ cs_status diagnose_list_sha256(const diagnose_list *list, char out[CS_SHA256_HEX
         for (int64_t c = 0; c < list->column_count; c++)
             fprintf(file, "%s%c", e->columns[c], 0);
     }
-    bool good = fclose(file) == 0;
-    if (good)
+    cs_status status = close_text(file, err);
+    if (status == CS_OK)
         cs_sha256_hex(text, size, out);
     free(text);
-    return good ? CS_OK : out_of_memory(err);
+    return status;
 }

@@ -279,9 +279,9 @@ cs_status explain_job_finish(explain_job *job, cs_error *err) {
     put_close(w);
     put_manifest_machine(w, job->run);
     put_close(w);
-    bool good = fclose(w->file) == 0;
+    cs_status status = close_text(w->file, err);
     w->file = NULL;
-    CS_CHECK(good, CS_ERROR_MEMORY, "out of memory");
+    CS_TRY(status);
     CS_TRY(output_folder_path(&job->folder, path, err, "manifest.json"));
     CS_TRY(cs_file_write(path, job->manifest_text, job->manifest_size, err));
     if (job->common->json)

@@ -8,7 +8,13 @@
 
 /* A signal handler reaches nothing but globals. */
 static volatile sig_atomic_t deferred, pending;
-static char bus_line[2 * PATH_MAX];
+static char bus_line[2 * PATH_MAX], kept_line[2 * PATH_MAX];
+
+/* To stderr, from a handler, which can do nothing where that takes nothing. */
+static void say(const char *line) {
+    if (write(STDERR_FILENO, line, strlen(line)) < 0)
+        return;
+}
 
 static void on_signal(int number) {
     (void)number;
@@ -16,7 +22,13 @@ static void on_signal(int number) {
         pending = 1;
         return;
     }
-    output_folder_abandon();
+    const bool removed = output_folder_abandon();
+    if (pending && removed)
+        say("cnnscope: interrupted again: ended at once; the unfinished output was removed\n");
+    else if (pending)
+        say(kept_line[0] ? kept_line
+                         : "cnnscope: interrupted again: ended at once; what is unfinished has "
+                           "\"partial\" in its name\n");
     _exit(CLI_EXIT_INTERRUPTED);
 }
 
@@ -30,8 +42,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context) {
         return;
     }
     output_folder_abandon();
-    if (write(STDERR_FILENO, bus_line, strlen(bus_line)) < 0)
-        _exit(cs_status_exit_code(CS_ERROR_IO));
+    say(bus_line);
     _exit(cs_status_exit_code(CS_ERROR_IO));
 }
 
@@ -41,6 +52,14 @@ void interrupt_mapping(const char *path) {
         "cnnscope: the binary of %.*s became shorter, or could not be read, while it was mapped "
         "into memory; when it is whole again, run again, with --no-mmap if this recurs\n",
         PATH_MAX, path);
+}
+
+void interrupt_keeping(const char *partial) {
+    output_folder_survives_signals();
+    snprintf(kept_line, sizeof kept_line,
+             "cnnscope: interrupted again: ended at once; the images done so far are in %.*s, and "
+             "the same command with --resume goes on from there\n",
+             PATH_MAX, partial);
 }
 
 void interrupt_install(void) {

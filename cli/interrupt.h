@@ -16,8 +16,11 @@ void interrupt_install(void);
 void interrupt_mapping(const char *path);
 
 /* From now on the first signal only sets a flag, for interrupt_check to report; a second one ends
- * the process. A closed pipe is an error of write, so that it leaves no partial output. */
+ * the process, with a line on stderr that says what becomes of the output. A closed pipe is an error of write, so that it leaves no partial output. */
 void interrupt_defer(void);
+
+/* Names the partial folder that a second signal leaves as it is, for that line. */
+void interrupt_keeping(const char *partial);
 
 /* CS_ERROR_INTERRUPTED once a deferred signal has come. */
 cs_status interrupt_check(cs_error *err);

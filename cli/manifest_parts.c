@@ -1,4 +1,5 @@
 #include "manifest_parts.h"
+#include "common.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,9 +56,9 @@ cs_status write_document(const output_folder *folder, const char *name,
     json_writer w = {.file = open_memstream(&text, &size), .pretty = true};
     CS_CHECK(w.file, CS_ERROR_MEMORY, "out of memory");
     put(&w, job);
-    cs_status status = fclose(w.file) == 0
-                           ? cs_file_write(path, text, size, err)
-                           : cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "out of memory");
+    cs_status status = close_text(w.file, err);
+    if (status == CS_OK)
+        status = cs_file_write(path, text, size, err);
     if (status == CS_OK && show)
         fwrite(text, 1, size, stdout);
     free(text);

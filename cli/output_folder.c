@@ -182,9 +182,11 @@ void output_folder_discard(output_folder *folder) {
     being_written = NULL;
 }
 
-void output_folder_abandon(void) {
-    if (being_written)
-        remove_folder(being_written->partial);
+bool output_folder_abandon(void) {
+    if (!being_written)
+        return false;
+    remove_folder(being_written->partial);
+    return true;
 }
 
 /* ------------------------------------------------------------------ taking up again ------ */
@@ -238,9 +240,13 @@ bool output_folder_find_partial(const char *directory, const char *file, int num
         found_partial *f = &found[count];
         if (snprintf(f->path, sizeof f->path, "%s%s", slash ? parent : "", entry->d_name) >=
                 PATH_MAX - SUFFIX_ROOM ||
-            snprintf(inner, sizeof inner, "%s/%s", f->path, file) >= PATH_MAX ||
-            stat(inner, &info) != 0)
+            snprintf(inner, sizeof inner, "%s/%s", f->path, file) >= PATH_MAX)
             continue;
+        if (stat(inner, &info) != 0) {
+            if (errno == ENOENT || errno == ENOTDIR)
+                continue;
+            info.st_mtim = (struct timespec){0}; /* it is there: reading it says what is wrong */
+        }
         f->changed = info.st_mtim;
         for (int i = count++; i > 0 && is_newer(&found[i], &found[i - 1]); i--) {
             found_partial kept = found[i];
@@ -256,8 +262,11 @@ bool output_folder_find_partial(const char *directory, const char *file, int num
     return number < count;
 }
 
-void output_folder_remove(const output_folder *folder, const char *name) {
+cs_status output_folder_remove(const output_folder *folder, const char *name, cs_error *err) {
     char path[PATH_MAX];
-    if (output_folder_path(folder, path, NULL, "%s", name) == CS_OK)
-        remove_folder(path);
+    CS_TRY(output_folder_path(folder, path, err, "%s", name));
+    remove_folder(path);
+    if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+        return CS_OK;
+    return cs_error_set(err, CS_ERROR_OUTPUT, path, -1, "%s: cannot be removed", path);
 }

@@ -38,8 +38,8 @@ cs_status output_folder_finish(output_folder *folder, cs_error *err);
 /* Removes the partial folder, if there is one, and what is in it. */
 void output_folder_discard(output_folder *folder);
 
-/* The same for the folder that is being written, if there is one, from a signal's handler. */
-void output_folder_abandon(void);
+/* The same for the folder that is being written, from a signal's handler; whether there is one. */
+bool output_folder_abandon(void);
 
 /* Work that can be taken up again. The partial folder is left as it is, and is not folder's any
  * more; or, while it is written, a second signal does not remove it. */
@@ -55,7 +55,7 @@ bool output_folder_find_partial(const char *directory, const char *file, int num
 cs_status output_folder_adopt(output_folder *folder, const char *directory, const char *partial,
                               cs_error *err);
 
-/* Removes a folder within the partial one. */
-void output_folder_remove(const output_folder *folder, const char *name);
+/* Removes a folder within the partial one. Errors: CS_ERROR_OUTPUT (it is still there). */
+cs_status output_folder_remove(const output_folder *folder, const char *name, cs_error *err);
 
 #endif

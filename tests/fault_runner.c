@@ -2,8 +2,10 @@
 #include "fault_runner.h"
 #include "checkpoint_builder.h"
 #include "cli_runner.h"
+#include "fault_tree.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
@@ -19,45 +21,56 @@
     "resnet:block=basic,layers=1-1,width=4" /* small maps too: each run is a hundredth s */
 
 const fault_command fault_commands[] = {
-    {"convert", "convert in/tiny.pth -o made/model", "model.json model.bin", false},
-    {"convert-force", "convert in/tiny.pth --force -o made/model", "model.json model.bin", true},
-    {"init", "init --arch " TINY " --classes 2 -o made/model", "model.json model.bin", false},
-    {"info", "info in/net.json --layers --memory --json --threads 1", "", false},
-    {"verify", "verify in/net.json --threads 1", "", false},
-    {"predict", "predict in/net.json in/picture.png --json --threads 3", "", false},
+    {"convert", "convert in/tiny.pth -o made/model", "model.json model.bin", FAULT_FRESH},
+    {"convert-force", "convert in/tiny.pth --force -o made/model", "model.json model.bin",
+     FAULT_FORCES},
+    {"init", "init --arch " TINY " --classes 2 -o made/model", "model.json model.bin", FAULT_FRESH},
+    {"info", "info in/net.json --layers --memory --json --threads 1", "", FAULT_FRESH},
+    {"verify", "verify in/net.json --threads 1", "", FAULT_FRESH},
+    {"predict", "predict in/net.json in/picture.png --json --threads 3", "", FAULT_FRESH},
     {"predict-no-mmap", "predict in/net.json in/picture.png --json --no-mmap --threads 1", "",
-     false},
-    {"explain", "explain in/net.json in/picture.png --threads 1 -o made/out", "out", false},
+     FAULT_FRESH},
+    {"explain", "explain in/net.json in/picture.png --threads 1 -o made/out", "out", FAULT_FRESH},
     {"explain-scorecam",
      "explain in/net.json in/picture.png --method scorecam --max-channels 9 --threads 1 -o "
      "made/out",
-     "out", false},
+     "out", FAULT_FRESH},
     {"explain-steps",
      "explain in/net.json in/picture.png --method integrated-gradients --steps 5 --threads 1 -o "
      "made/out",
-     "out", false},
+     "out", FAULT_FRESH},
     {"compare",
      "compare in/net.json in/picture.png --methods gradcam++,scorecam --max-channels 4 "
      "--curve-steps 3 --sanity --masks in/picture.png --threads 1 --quiet -o made/out",
-     "out", false},
+     "out", FAULT_FRESH},
     {"dump", "dump in/net.json in/picture.png --grad --params --threads 1 -o made/out", "out",
-     false},
-    {"diff", "diff in/dump in/dump", "", false},
+     FAULT_FRESH},
+    {"diff", "diff in/dump in/dump", "", FAULT_FRESH},
     {"trace",
      "trace in/net.json in/picture.png --node layer1.0.relu_1 --at 0,1,2,3 --grad --threads 1", "",
-     false},
-    {"audit", "audit in/net.json in/picture.png --threads 1 -o made/out", "out", false},
+     FAULT_FRESH},
+    {"audit", "audit in/net.json in/picture.png --threads 1 -o made/out", "out", FAULT_FRESH},
+    {"diagnose",
+     "diagnose in/net.json in/images --roi in/picture.png --figures --quiet --threads 1 "
+     "-o made/out",
+     "out", FAULT_RESUMES},
+    {"diagnose-resume",
+     "diagnose in/net.json in/images --roi in/picture.png --figures --quiet --threads 1 --resume "
+     "-o made/out",
+     "out", FAULT_TAKES_UP},
 };
 const int fault_command_count = sizeof fault_commands / sizeof fault_commands[0];
 
-enum { SECONDS = 10, TREE_SIZE = 1 << 15 };
+enum { SECONDS = 10, TREE_SIZE = FAULT_TREE_SIZE, IMAGES = 3 };
 
 static char folder[4096], program[4096], shim[4096];
 static fault_result result;
 static char learned_out[sizeof result.out], learned_tree[TREE_SIZE], old_tree[TREE_SIZE],
-    input_tree[TREE_SIZE];
+    input_tree[TREE_SIZE], begun_tree[TREE_SIZE];
 
 const char *fault_folder(void) { return folder; }
+
+static bool resumes(const fault_command *command) { return command->habit >= FAULT_RESUMES; }
 
 bool fault_shim_works(void) {
     ck_assert_ptr_nonnull(realpath(cli_program(), program));
@@ -72,56 +85,7 @@ bool fault_shim_works(void) {
     return true;
 }
 
-/* ------------------------------------------------------------------ trees ---------------- */
-
-/* nftw has no argument to hand on. */
-static char *tree_text;
-static size_t tree_root;
-
-static int tree_entry(const char *path, const struct stat *info, int type, struct FTW *walk) {
-    char hash[CS_SHA256_HEX_SIZE] = "-";
-    (void)info;
-    (void)walk;
-    const char *name = strlen(path) > tree_root ? path + tree_root + 1 : "";
-    if (type == FTW_F && strstr(name, "manifest.json") == NULL) {
-        size_t size = 0;
-        char *data = test_file_get(path, &size);
-        cs_sha256_hex(data, size, hash);
-        free(data);
-    }
-    size_t used = strlen(tree_text);
-    snprintf(tree_text + used, TREE_SIZE - used, "%s %s\n", name, hash);
-    ck_assert_uint_lt(strlen(tree_text), TREE_SIZE - 1);
-    return 0;
-}
-
-static void add_line(char tree[TREE_SIZE], const char *line) {
-    const size_t used = strlen(tree);
-    snprintf(tree + used, TREE_SIZE - used, "%s\n", line);
-}
-
-static int compare_lines(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* What lies in a folder as sorted lines "NAME SHA256"; of manifest.json, which has
- * dates and timings, the name. */
-static void tree_read(const char *path, char out[TREE_SIZE]) {
-    static char text[TREE_SIZE];
-    char *lines[512];
-    size_t count = 0;
-    text[0] = out[0] = '\0';
-    tree_text = text;
-    tree_root = strlen(path);
-    ck_assert_int_eq(nftw(path, tree_entry, 16, FTW_PHYS), 0);
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-        ck_assert_uint_lt(count, 512);
-        lines[count++] = line;
-    }
-    qsort(lines, count, sizeof *lines, compare_lines);
-    for (size_t i = 0; i < count; i++)
-        add_line(out, lines[i]);
-}
+/* ------------------------------------------------------------------ folder --------------- */
 
 static int remove_below(const char *path, const struct stat *info, int type, struct FTW *walk) {
     (void)info;
@@ -131,7 +95,7 @@ static int remove_below(const char *path, const struct stat *info, int type, str
 
 static const char *in_folder(const char *name) { return test_path(folder, name); }
 
-static void read_made(char out[TREE_SIZE]) { tree_read(in_folder("made"), out); }
+static void read_made(char out[TREE_SIZE]) { fault_tree_read(in_folder("made"), out); }
 
 static void copy_file(const char *from, const char *to) {
     size_t size = 0;
@@ -140,7 +104,23 @@ static void copy_file(const char *from, const char *to) {
     free(data);
 }
 
-/* ------------------------------------------------------------------ folder --------------- */
+/* begun/: what a disk that is full behind the first image leaves of the command "diagnose". */
+static void make_begun(void) {
+    const fault_command *command = fault_commands;
+    while (strcmp(command->name, "diagnose") != 0)
+        command++;
+    for (int at = 1; at < 9; at++) {
+        char fault[32];
+        snprintf(fault, sizeof fault, "write:%d:errno=%d", at, ENOSPC);
+        fault_run(command, fault);
+        if (cli_shell("cd %s/made && test -s out.partial-*/records/records.bin && "
+                      "mv out.partial-* ../begun/out.partial-1",
+                      folder) == 0)
+            break;
+    }
+    fault_tree_read(in_folder("begun"), begun_tree);
+    ck_assert_ptr_nonnull(strstr(begun_tree, "out.partial-1/records/records.bin"));
+}
 
 void fault_setup(void) {
     /* Check's handlers end the whole group; a child has them until it runs the program. */
@@ -168,19 +148,30 @@ void fault_setup(void) {
             .code,
         0);
     ck_assert_int_eq(cli_shell("rm -r %s/in/gates/activations", folder), 0);
-    tree_read(in_folder("old"), old_tree);
-    tree_read(in_folder("in"), input_tree);
+    ck_assert_int_eq(mkdir(in_folder("in/images"), 0700), 0);
+    for (int i = 0; i < IMAGES; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "in/images/%d.png", i);
+        cli_draw(in_folder(name), 24, 1 + i);
+    }
+    fault_tree_read(in_folder("old"), old_tree);
+    fault_tree_read(in_folder("in"), input_tree);
+    ck_assert_int_eq(mkdir(in_folder("begun"), 0700), 0);
+    if (shim[0])
+        make_begun();
 }
 
 void fault_require_inputs(void) {
     char now[TREE_SIZE];
-    tree_read(in_folder("in"), now);
+    fault_tree_read(in_folder("in"), now);
     ck_assert_msg(strcmp(now, input_tree) == 0, "inputs were changed:\n%s", now);
 }
 
 static void prepare_made(const fault_command *command) {
     ck_assert_int_eq(nftw(in_folder("made"), remove_below, 16, FTW_DEPTH | FTW_PHYS), 0);
-    if (!command->force)
+    if (command->habit == FAULT_TAKES_UP)
+        ck_assert_int_eq(cli_shell("cp -r %s/begun/. %s/made", folder, folder), 0);
+    if (command->habit != FAULT_FORCES)
         return;
     copy_file(in_folder("old/model.json"), in_folder("made/model.json"));
     copy_file(in_folder("old/model.bin"), in_folder("made/model.bin"));
@@ -302,46 +293,100 @@ bool fault_printed_the_same(void) { return strcmp(result.out, learned_out) == 0;
 static bool nothing_made(const fault_command *command) {
     char made[TREE_SIZE];
     read_made(made);
-    return strcmp(made, " -\n") == 0 || (command->force && strcmp(made, old_tree) == 0);
+    return strcmp(made, " -\n") == 0 ||
+           (command->habit == FAULT_FORCES && strcmp(made, old_tree) == 0) ||
+           (command->habit == FAULT_TAKES_UP && strcmp(made, begun_tree) == 0);
 }
 
-/* A complete pair whose report could not be printed, or a complete folder that could not be given
+/* A complete output whose report could not be printed, or a complete folder that could not be given
  * its name: that is said, and where it is. */
 static bool complete_but(const fault_command *command) {
     char made[TREE_SIZE];
     read_made(made);
     if (strstr(result.err, "the results are complete in made/out.partial-"))
         return strncmp(made, " -\nout.partial-", 15) == 0;
-    return strstr(command->outputs, "model.bin") && strstr(result.err, "standard output") &&
-           strcmp(made, learned_tree) == 0;
+    return (strstr(command->outputs, "model.bin") || resumes(command)) &&
+           strstr(result.err, "standard output") && strcmp(made, learned_tree) == 0;
 }
 
-/* Takes the figure's line out of a tree: a system font that cannot be read is passed over, and then
- * the figure's text looks different. */
-static void without_figures(char tree[TREE_SIZE]) {
-    char *to = tree;
-    for (char *line = tree; *line;) {
-        const size_t length = strcspn(line, "\n") + 1;
-        char *next = line + length;
-        const char *figure = strstr(line, "-figure.png");
-        if (!figure || figure >= next) {
-            memmove(to, line, length);
-            to += length;
-        }
-        line = next;
-    }
-    *to = '\0';
+/* A picture that could be read for the diagnosis and not for the report, which says so. */
+static bool report_misses_picture(void) {
+    const char *path = in_folder("made/out/report.html");
+    size_t size = 0;
+    if (access(path, F_OK) != 0)
+        return false;
+    char *page = test_file_get(path, &size);
+    const bool misses = strstr(page, "The picture can no longer be read.") != NULL;
+    free(page);
+    return misses;
+}
+
+/* A system font that cannot be read is passed over, and then a figure's text looks different. */
+static void drop_figures(char tree[TREE_SIZE]) {
+    fault_tree_drop(tree, "-figure.png ");
+    fault_tree_drop(tree, "out/figures/");
 }
 
 static bool made_all(const char *fault) {
     char made[TREE_SIZE], truth[TREE_SIZE];
     read_made(made);
     memcpy(truth, learned_tree, sizeof truth);
+    if (fault && strncmp(fault, "alloc", 5) != 0 && report_misses_picture()) {
+        fault_tree_drop(made, "report.html ");
+        fault_tree_drop(truth, "report.html ");
+    }
     if (fault && strncmp(fault, "alloc", 5) != 0) {
-        without_figures(made);
-        without_figures(truth);
+        drop_figures(made);
+        drop_figures(truth);
     }
     return strcmp(made, truth) == 0;
+}
+
+/* Lines of made/out/predictions.csv, and how many of them are those of an image that is right. */
+static int prediction_lines(int *right) {
+    size_t size = 0;
+    char *data = test_file_get(in_folder("made/out/predictions.csv"), &size);
+    int lines = 0;
+    *right = 0;
+    for (const char *line = data; (size_t)(line - data) < size; line += strcspn(line, "\n") + 1) {
+        const char *status = strstr(line, ",ok,");
+        lines++;
+        *right += status && status < line + strcspn(line, "\n");
+    }
+    free(data);
+    return lines;
+}
+
+/* All files, and a row of each image, of which some are of images that could not be read. */
+static bool complete_with_bad_images(const fault_command *command) {
+    static const char *const files[] = {"report.html",    "predictions.csv", "diagnosis.csv",
+                                        "diagnosis.json", "cams.npy",        "manifest.json"};
+    char made[TREE_SIZE], name[64];
+    int right = 0;
+    read_made(made);
+    if (!resumes(command) || result.code != 3 || !strstr(made, "\nout -\n"))
+        return false;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(name, sizeof name, "\nout/%s ", files[i]);
+        if (!strstr(made, name))
+            return false;
+    }
+    return prediction_lines(&right) == 1 + IMAGES && right < IMAGES &&
+           !strstr(made, "\nout/records");
+}
+
+static void run_again(const fault_command *command);
+
+/* A partial folder with some images, announced, with which --resume goes on to the same files. */
+static bool left_to_resume(const fault_command *command) {
+    char made[TREE_SIZE];
+    read_made(made);
+    if (!resumes(command) || !strstr(result.err, "--resume") ||
+        strncmp(made, " -\nout.partial-", 15) != 0)
+        return false;
+    run_again(command);
+    read_made(made);
+    return strcmp(made, learned_tree) == 0;
 }
 
 void fault_judge(const fault_command *command, const char *fault) {
@@ -358,13 +403,9 @@ void fault_judge(const fault_command *command, const char *fault) {
     }
     ck_assert_msg(result.code == 3 || result.code == 6, "exit code: %s", text);
     ck_assert_msg(explains_itself(command), "no message: %s", text);
-    ck_assert_msg(nothing_made(command) || complete_but(command), "something was left: %s", text);
-}
-
-/* Whether a line of a tree is also one of `truth`. */
-static bool is_line_of(const char *line, const char *truth) {
-    const char *at = strstr(truth, line);
-    return at && (at == truth || at[-1] == '\n') && at[strlen(line)] == '\n';
+    ck_assert_msg(nothing_made(command) || complete_but(command) ||
+                      complete_with_bad_images(command) || left_to_resume(command),
+                  "something was left: %s", text);
 }
 
 /* Of a pair: all new, all old, or no manifest. */
@@ -379,18 +420,20 @@ static bool pair_fits(const char *made) {
         if (!files[i])
             return false;
         snprintf(line, sizeof line, "%.*s", (int)strcspn(files[i], "\n"), files[i]);
-        is_new &= is_line_of(line, learned_tree);
-        is_old &= is_line_of(line, old_tree);
+        is_new &= fault_tree_has(line, learned_tree);
+        is_old &= fault_tree_has(line, old_tree);
     }
     return is_new || is_old;
 }
 
 /* The same command once more, over what the ended process left. */
 static void run_again(const fault_command *command) {
+    const char *option = strstr(command->outputs, "model.bin") ? "--force"
+                         : command->habit == FAULT_RESUMES     ? "--resume"
+                                                               : "";
     char words[1024], made[TREE_SIZE];
     fault_command again = *command;
-    snprintf(words, sizeof words, "%s%s", command->words,
-             strstr(command->outputs, "model.bin") ? " --force" : "");
+    snprintf(words, sizeof words, "%s %s", command->words, option);
     again.words = words;
     read_made(made);
     if (strstr(made, "\nout ")) /* complete: it would be refused */
@@ -401,7 +444,7 @@ static void run_again(const fault_command *command) {
     for (const char *line = learned_tree; *line; line += strcspn(line, "\n") + 1) {
         char one[512];
         snprintf(one, sizeof one, "%.*s", (int)strcspn(line, "\n"), line);
-        ck_assert_msg(is_line_of(one, made), "%s afterwards: no %s", words, one);
+        ck_assert_msg(fault_tree_has(one, made), "%s afterwards: no %s", words, one);
     }
 }
 
@@ -411,10 +454,11 @@ void fault_judge_ended(const fault_command *command, const char *fault, bool par
     read_made(made);
     for (char *line = strtok(made, "\n"); line; line = strtok(NULL, "\n")) {
         if (strstr(line, ".partial-")) {
-            ck_assert_msg(partial_may_stay, "a partial output was left: %s", text);
+            ck_assert_msg(partial_may_stay || (resumes(command) && strstr(result.err, "--resume")),
+                          "a partial output was left: %s", text);
             continue;
         }
-        add_line(rest, line);
+        fault_tree_add(rest, line);
     }
     if (strcmp(command->outputs, "out") == 0)
         ck_assert_msg(strcmp(rest, " -\n") == 0 || strcmp(rest, learned_tree) == 0,

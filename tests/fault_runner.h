@@ -1,20 +1,29 @@
 /* fault_runner.h - runs the program in a folder of its own with something going wrong at a chosen
  * moment (tests/faults/fault_shim.c), and judges what is left behind.
  *
- * The folder has in/ (tiny.pth, net.json + net.bin, picture.png: never to be changed) and made/,
- * where the outputs go.
+ * The folder has in/ (tiny.pth, net.json + net.bin, picture.png, a folder of images: never to be
+ * changed) and made/, where the outputs go.
  */
 #ifndef FAULT_RUNNER_H
 #define FAULT_RUNNER_H
 
 #include "test_support.h"
 
+/* What a command does with outputs that are there, and which it may leave. */
+typedef enum fault_habit {
+    FAULT_FRESH,   /* it starts from nothing and leaves all or nothing */
+    FAULT_FORCES,  /* an older pair made/model.json + made/model.bin is there, and replaced */
+    FAULT_RESUMES, /* it may leave made/out.partial-* for --resume, and an image that cannot be read
+                      is a row of a complete output */
+    FAULT_TAKES_UP /* the same, and such a folder with some images is there: they must not be lost */
+} fault_habit;
+
 /* A command line to try faults on. */
 typedef struct fault_command {
     const char *name;
     const char *words;   /* arguments; paths relative to the folder */
     const char *outputs; /* what a good run leaves in made/: names with a space between */
-    bool force;          /* an older pair made/model.json + made/model.bin is there before */
+    fault_habit habit;
 } fault_command;
 
 extern const fault_command fault_commands[];
@@ -35,7 +44,7 @@ bool fault_shim_works(void);
 void fault_setup(void);
 const char *fault_folder(void); /* its path */
 
-/* Empties made/ (and puts the old pair there for `force`), runs the command with a fault (NULL:
+/* Empties made/ (and puts there what the habit asks for), runs the command with a fault (NULL:
  * none) and collects the result. The program has ten seconds. */
 const fault_result *fault_run(const fault_command *command, const char *fault);
 
@@ -53,13 +62,15 @@ void fault_learn(const fault_command *command);
 bool fault_printed_the_same(void);
 
 /* Fails the test unless the last run did what is promised: no crash, no hang, no block leaked; exit
- * code 0 with all that fault_learn saw, or 3 or 6 with a line that says why and nothing made. */
+ * code 0 with all that fault_learn saw, or 3 or 6 with a line that says why and nothing made. Of a
+ * command that resumes also: what is left goes on with --resume to all that fault_learn saw, or, at
+ * exit code 3, all files are there and a row says which image could not be read. */
 void fault_judge(const fault_command *command, const char *fault);
 
 /* Fails the test unless made/ is as it may be after the process was ended from outside: each output
  * is complete, the old one, or absent; beside them only what has "partial" in its name, and that
- * only where `partial_may_stay`. Then runs the command again (after removing the outputs, unless
- * forced), which must work. */
+ * only where `partial_may_stay` or the program said that --resume goes on with it. Then runs the
+ * command again (forced, or with --resume, where it knows that), which must work. */
 void fault_judge_ended(const fault_command *command, const char *fault, bool partial_may_stay);
 
 /* Fails the test unless in/ is as it was made. */

@@ -4,10 +4,12 @@
 #include "cli_runner.h"
 #include "csv_file.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -182,6 +184,28 @@ START_TEST(test_torn_record) {
     ck_assert_int_eq(
         cli_shell("f=$(ls %s/killed.partial-*/records/records.bin) && truncate -s -7 $f", folder),
         0);
+    require_code(diagnose(table, "killed", "--resume"), 0);
+    cli_require_same_folders(a, b);
+}
+END_TEST
+
+/* --resume while the run that it would go on with still runs: refused, and nothing is removed. */
+START_TEST(test_resume_beside_running) {
+    char a[4096], b[4096], records[4096];
+    snprintf(a, sizeof a, "%s/whole", folder);
+    snprintf(b, sizeof b, "%s/killed", folder);
+    require_code(diagnose(table, "whole", ""), 0);
+    leave_records(SIGKILL);
+    ck_assert_int_eq(cli_shell("mv %s/killed.partial-* %s/killed.partial-1", folder, folder), 0);
+    snprintf(records, sizeof records, "%s/killed.partial-1/records/records.bin", folder);
+    int file = open(records, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(file, 0);
+    ck_assert_int_eq(flock(file, LOCK_EX | LOCK_NB), 0);
+    cli_result r = diagnose(table, "killed", "--resume");
+    require_code(r, 6);
+    require_says(r.err, "another process is writing it");
+    require_says(r.err, "was left as it was");
+    close(file);
     require_code(diagnose(table, "killed", "--resume"), 0);
     cli_require_same_folders(a, b);
 }
@@ -442,6 +466,7 @@ Suite *suite_diagnose(void) {
     tcase_add_test(tests, test_threads);
     tcase_add_test(tests, test_kill);
     tcase_add_test(tests, test_torn_record);
+    tcase_add_test(tests, test_resume_beside_running);
     tcase_add_test(tests, test_interrupt);
     tcase_add_test(tests, test_bad_entries);
     tcase_add_test(tests, test_disk_full);

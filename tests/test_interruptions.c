@@ -22,8 +22,8 @@ static const fault_command *command_named(const char *name) {
 }
 
 static const char *const writers[] = {
-    "convert", "convert-force", "init",  "explain", "explain-scorecam",
-    "compare", "dump",          "trace", "audit"};
+    "convert", "convert-force", "init",  "explain",  "explain-scorecam", "compare",
+    "dump",    "trace",         "audit", "diagnose", "diagnose-resume"};
 #define WRITER_COUNT ((int)(sizeof writers / sizeof writers[0]))
 
 /* Sends a signal at calls of a class: `sample` of them, or all (of the allocations, each tenth). */
@@ -76,8 +76,40 @@ START_TEST(test_interrupt_at_each_call) {
 }
 END_TEST
 
+/* From a call on, a signal at every call: the second one ends the process at once, and a line says
+ * what becomes of the output. */
+START_TEST(test_interrupt_twice) {
+    static const char *const names[] = {"explain", "dump", "diagnose", "diagnose-resume"};
+    const fault_command *command = command_named(names[_i]);
+    const bool resumes = _i >= 2;
+    int said = 0, told = 0; /* told: which output, too; there is none yet at first */
+    if (!fault_shim_works())
+        return;
+    fault_setup();
+    fault_learn(command);
+    const long calls = fault_calls("io"), step = test_long() || calls < 12 ? 1 : calls / 12;
+    for (long at = 1; at <= calls; at += step) {
+        char fault[64];
+        snprintf(fault, sizeof fault, "io+:%ld:signal=%d", at, at % 2 ? SIGINT : SIGTERM);
+        const fault_result *r = fault_run(command, fault);
+        const bool again = strstr(r->err, "interrupted again: ended at once") != NULL;
+        /* The last calls come when the output has its name. */
+        ck_assert_msg(r->signal == 0 && (r->code == 130 || (r->code == 0 && at + 3 > calls)),
+                      "%s %s: exit code %d, signal %d\n%s", command->words, fault, r->code,
+                      r->signal, r->err);
+        said += again;
+        told += again && strstr(r->err, resumes ? "--resume" : "output was removed") != NULL;
+        fault_judge_ended(command, fault, resumes);
+    }
+    ck_assert_int_gt(said, 2);
+    ck_assert_int_gt(told, 0);
+    fault_require_inputs();
+}
+END_TEST
+
 START_TEST(test_signals_at_random_moments) {
-    const fault_command *command = command_named(_i ? "explain" : "convert-force");
+    static const char *const names[] = {"convert-force", "explain", "diagnose"};
+    const fault_command *command = command_named(names[_i]);
     const int count = test_long() ? 500 : 10;
     int ended[2] = {0, 0};
     if (!fault_shim_works())
@@ -121,6 +153,7 @@ static const struct {
     {"dump", "in/net.bin", "old/model.bin"},
     {"trace", "in/net.bin", "old/model.bin"},
     {"audit", "in/net.bin", "old/model.bin"},
+    {"diagnose", "in/net.bin", "old/model.bin"},
 };
 #define CHANGE_COUNT ((int)(sizeof changes / sizeof changes[0]))
 
@@ -301,7 +334,8 @@ Suite *suite_interruptions(void) {
     tcase_set_timeout(tests, test_long() ? 1200 : 120);
     tcase_add_loop_test(tests, test_kill_at_each_call, 0, WRITER_COUNT);
     tcase_add_loop_test(tests, test_interrupt_at_each_call, 0, WRITER_COUNT);
-    tcase_add_loop_test(tests, test_signals_at_random_moments, 0, 2);
+    tcase_add_loop_test(tests, test_interrupt_twice, 0, 4);
+    tcase_add_loop_test(tests, test_signals_at_random_moments, 0, 3);
     tcase_add_loop_test(tests, test_file_changes_while_it_is_read, 0, CHANGE_COUNT);
     tcase_add_loop_test(tests, test_mapped_file_becomes_shorter, 0, 2);
     tcase_add_loop_test(tests, test_disk_full, 0, 6);

@@ -16,6 +16,10 @@ static const char *const more[] = {
     "trace in/net.json in/picture.png --node fc --at 0,1 --json --dtype f64",
     "dump in/net.json in/picture.png --gates in/gates --training --params -o made/dump",
     "compare in/net.json in/picture.png --methods gradient,xgradcam --curve-steps 2 --json",
+    "diagnose in/net.json in/images --roi chest-template --class all --method layercam --threads 2 "
+    "--dtype f64 -o made/more",
+    "diagnose in/net.json in/images --roi in/images --no-counterfactuals --fail-on corner "
+    "-o made/gate",
 };
 #define MORE_COUNT ((int)(sizeof more / sizeof more[0]))
 

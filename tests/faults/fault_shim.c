@@ -77,6 +77,8 @@ static int (*real_lstat)(const char *, struct stat *);
 static ssize_t (*real_read)(int, void *, size_t);
 static ssize_t (*real_pread)(int, void *, size_t, off_t);
 static ssize_t (*real_write)(int, const void *, size_t);
+static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
+static int (*real_ftruncate)(int, off_t);
 static int (*real_rename)(const char *, const char *);
 static int (*real_renameat2)(int, const char *, int, const char *, unsigned);
 static int (*real_mkdir)(const char *, mode_t);
@@ -94,6 +96,8 @@ static void find_real(void) {
     REAL("read", real_read);
     REAL("pread", real_pread);
     REAL("write", real_write);
+    REAL("pwrite", real_pwrite);
+    REAL("ftruncate", real_ftruncate);
     REAL("rename", real_rename);
     REAL("renameat2", real_renameat2);
     REAL("mkdir", real_mkdir);
@@ -309,6 +313,17 @@ ssize_t write(int fd, const void *from, size_t size) {
     if (!fails(WRITE))
         return real_write(fd, from, size);
     return fault_short ? real_write(fd, from, shorter(size)) : -1;
+}
+
+ssize_t pwrite(int fd, const void *from, size_t size, off_t offset) {
+    if (!fails(WRITE))
+        return real_pwrite(fd, from, size, offset);
+    return fault_short ? real_pwrite(fd, from, shorter(size), offset) : -1;
+}
+
+/* What takes room, or gives it back, counts as a write. */
+int ftruncate(int fd, off_t size) {
+    return fails(WRITE) && fault_errno != EINTR && !fault_short ? -1 : real_ftruncate(fd, size);
 }
 
 int fsync(int fd) {
