@@ -16,7 +16,8 @@ void interrupt_install(void);
 void interrupt_mapping(const char *path);
 
 /* From now on the first signal only sets a flag, for interrupt_check to report; a second one ends
- * the process, with a line on stderr that says what becomes of the output. A closed pipe is an error of write, so that it leaves no partial output. */
+ * the process, with a line on stderr that says what becomes of the output. A closed pipe is an
+ * error of write, so that it leaves no partial output. */
 void interrupt_defer(void);
 
 /* Names the partial folder that a second signal leaves as it is, for that line. */

@@ -15,7 +15,7 @@ typedef enum fault_habit {
     FAULT_FORCES,  /* an older pair made/model.json + made/model.bin is there, and replaced */
     FAULT_RESUMES, /* it may leave made/out.partial-* for --resume, and an image that cannot be read
                       is a row of a complete output */
-    FAULT_TAKES_UP /* the same, and such a folder with some images is there: they must not be lost */
+    FAULT_TAKES_UP /* the same, and such a folder with an image is there: it must not be lost */
 } fault_habit;
 
 /* A command line to try faults on. */
