@@ -69,6 +69,13 @@ typedef struct trace_scene {
 double trace_forward(trace *t, const trace_scene *s, int node, trace_place at);
 double trace_gradient(trace *t, const trace_scene *s, int node, trace_place at);
 
+/* The gradient of entry `at` of a learned parameter (index as cs_model_tensor; PyTorch's indices,
+ * of a vector the first): inputs of the nodes that use it must have been kept, and the gradients
+ * of their outputs. */
+double trace_parameter_gradient(trace *t, const trace_scene *s, int tensor, const int64_t at[4]);
+/* The tensor's place among a node's parameters that are learned, or -1. */
+int trace_parameter_slot(const trace_scene *s, int node, int tensor);
+
 /* Whether the backward pass goes from the seed node to `node`. */
 bool trace_reaches(const trace_scene *s, int node);
 

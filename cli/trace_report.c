@@ -9,19 +9,21 @@ static const char *digits(double value, cs_dtype type, char out[32]) {
     return real_digits(value, type, out);
 }
 
-/* Factors are of the run's type, but quotients and exponentials, which stand alone in a sum that is
- * kept in double. */
-static cs_dtype factor_type(const trace_item *item, cs_dtype dtype) {
-    const bool computed = strncmp(item->left, "exp", 3) == 0 || strchr(item->left, '/') != NULL;
+/* Factors are of the run's type, but quotients, exponentials and differences, which stand in sums
+ * that are kept in double. */
+static cs_dtype factor_type(const char *name, cs_dtype dtype) {
+    const bool computed =
+        strncmp(name, "exp", 3) == 0 || strchr(name, '/') != NULL || strstr(name, " - ") != NULL;
     return computed ? CS_F64 : dtype;
 }
 
 static void print_term(const trace_item *item, int64_t number, cs_dtype dtype) {
     char x[32], w[32], product[32], sum[32];
-    const cs_dtype type = factor_type(item, dtype);
-    printf("  %5lld  %-20s %16s", (long long)number, item->left, digits(item->x, type, x));
+    printf("  %5lld  %-20s %16s", (long long)number, item->left,
+           digits(item->x, factor_type(item->left, dtype), x));
     if (item->right[0])
-        printf(" * %-18s %16s = %-22s", item->right, digits(item->w, type, w),
+        printf(" * %-18s %16s = %-22s", item->right,
+               digits(item->w, factor_type(item->right, dtype), w),
                digits(item->product, CS_F64, product));
     printf("  so far %s\n", digits(item->sum, item->type, sum));
 }
@@ -89,10 +91,10 @@ void put_trace(json_writer *w, const trace *t, cs_dtype dtype) {
         put_text(w, "kind", kinds[item->kind]);
         if (item->kind == TRACE_TERM) {
             put_text(w, "left", item->left);
-            put_real(w, "x", item->x, factor_type(item, dtype));
+            put_real(w, "x", item->x, factor_type(item->left, dtype));
             if (item->right[0]) {
                 put_text(w, "right", item->right);
-                put_real(w, "w", item->w, dtype);
+                put_real(w, "w", item->w, factor_type(item->right, dtype));
                 put_real(w, "product", item->product, CS_F64);
             }
             put_real(w, "sum", item->sum, item->type);

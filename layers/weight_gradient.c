@@ -30,8 +30,8 @@
 /* Copies of the images that are taken together fill no more than this, unless one does. */
 #define COPY_BYTES ((size_t)2 << 20)
 
-/* A band is as many rows of outputs as hold this many pixels. One chain over all 12544 pixels behind
- * a stem loses ten times more digits than all that its factors went through
+/* A band is as many rows of outputs as hold this many pixels. One chain over all 12544 pixels
+ * behind a stem is further off than all else in its factors together, by ten times
  * (tests/oracle/compare_gradients.py); a band's is short, and kernels hardly notice its end. */
 #define BAND_PIXELS 256
 

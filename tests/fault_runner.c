@@ -49,6 +49,9 @@ const fault_command fault_commands[] = {
     {"trace",
      "trace in/net.json in/picture.png --node layer1.0.relu_1 --at 0,1,2,3 --grad --threads 1", "",
      FAULT_FRESH},
+    {"trace-parameter",
+     "trace in/net.json in/picture.png --parameter conv1.weight --at 1,2,0,3 --threads 1", "",
+     FAULT_FRESH},
     {"audit", "audit in/net.json in/picture.png --threads 1 -o made/out", "out", FAULT_FRESH},
     {"diagnose",
      "diagnose in/net.json in/images --roi in/picture.png --figures --quiet --threads 1 "

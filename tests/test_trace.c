@@ -1,5 +1,5 @@
-/* test_trace.c - cnnscope trace: every operation's outputs and gradients, traced term by term, have
- * the engine's bits; what is printed, and what is refused.
+/* test_trace.c - cnnscope trace: every operation's outputs, gradients and parameter gradients,
+ * traced term by term, have the engine's bits; what is printed, and what is refused.
  */
 #include "cli_runner.h"
 #include "random_model.h"
@@ -26,6 +26,7 @@ static cs_run *run_of(cs_model *model, cs_dtype dtype, uint64_t seed) {
     for (int i = 0; i < cs_model_node_count(model); i++)
         REQUIRE_OK(cs_run_keep_activation(run, cs_model_node(model, i)->name, &err), err);
     REQUIRE_OK(cs_run_keep_gradient(run, "input", &err), err);
+    REQUIRE_OK(cs_run_keep_parameter_gradient(run, NULL, &err), err);
     cs_run_keep_gates(run);
     REQUIRE_OK(cs_tensor_allocate(&input, dtype, 2, p->channels, p->height, p->width, &err), err);
     cs_random_fill_input(&random, &input);
@@ -48,7 +49,8 @@ static cs_run *run_of(cs_model *model, cs_dtype dtype, uint64_t seed) {
 }
 
 typedef struct counted {
-    int values, gradients, several;
+    int values, gradients, several, parameters;
+    int bands; /* of weights whose sums are of several bands */
 } counted;
 
 static void require_bits(double traced, double own, const char *what, const char *node, int seed,
@@ -90,6 +92,34 @@ static void check_node(const trace_scene *s, int node, int seed, cs_random *rand
     }
 }
 
+/* Some entries of the gradients of a node's weight and bias. */
+static void check_parameters(const trace_scene *s, cs_run *run, int node, int seed,
+                             cs_random *random, counted *n) {
+    const cs_node_info *info = cs_model_node(s->model, node);
+    for (int i = 0; i < 12 * info->parameters && s->gradients[node].data; i++) {
+        const int tensor = info->parameter[i % info->parameters];
+        const cs_tensor_info *parameter = cs_model_tensor(s->model, tensor);
+        cs_error err;
+        cs_tensor own;
+        int64_t at[4] = {0};
+        trace lines = {0};
+        if (trace_parameter_slot(s, node, tensor) < 0)
+            continue; /* a running statistic */
+        REQUIRE_OK(cs_run_parameter_gradient(run, parameter->name, &own, &err), err);
+        for (int k = 0; k < parameter->dims; k++)
+            at[k] = (int64_t)(cs_random_next(random) % (uint64_t)parameter->shape[k]);
+        const trace_place place = parameter->dims == 1 ? (trace_place){0, at[0], 0, 0}
+                                                       : (trace_place){at[0], at[1], at[2], at[3]};
+        require_bits(trace_parameter_gradient(&lines, s, tensor, at), trace_value(&own, place),
+                     "the gradient", parameter->name, seed, place);
+        ck_assert_int_gt(lines.count, 2);
+        for (int64_t k = 0; k < lines.count; k++)
+            n->bands += strstr(lines.items[k].text, "bands so far") != NULL;
+        n->parameters++;
+        trace_free(&lines);
+    }
+}
+
 static const char *const operations[] = {
     "conv2d",  "linear",     "batch_norm", "relu",
     "add",     "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d",
@@ -121,6 +151,7 @@ static void check_model(cs_model *model, int seed, cs_dtype dtype,
         while (strcmp(operations[op], cs_model_node(model, i)->op) != 0)
             op++;
         check_node(&scene, i, seed, &random, &by_operation[op]);
+        check_parameters(&scene, run, i, seed, &random, &by_operation[op]);
     }
     free(scene.values);
     free(scene.gradients);
@@ -165,24 +196,32 @@ static cs_model *softmax_model(void) {
 }
 
 START_TEST(test_every_operation_has_the_engines_bits) {
-    counted by_operation[OPERATIONS] = {{0, 0, 0}};
+    counted by_operation[OPERATIONS] = {{0, 0, 0, 0, 0}};
     int several = 0;
     const int networks = test_long() ? 400 : 40;
     for (int seed = 4100; seed < 4100 + networks; seed++) {
         random_model_make(&net, (uint64_t)seed);
+        if (seed % 8 == 0) { /* weight gradients of several bands */
+            net.model.height = 41;
+            net.model.width = 19;
+        }
         check_model(built_model_open(&net.model), seed, (cs_dtype)(seed % 2), by_operation);
         random_model_free(&net);
     }
     for (int dtype = CS_F32; dtype <= CS_F64; dtype++)
         check_model(softmax_model(), dtype, (cs_dtype)dtype, by_operation);
     for (int op = 0; op < OPERATIONS; op++) {
-        printf("trace, %s: %d outputs, %d gradients, %d of them of three consumers or more\n",
+        printf("trace, %s: %d outputs, %d gradients, %d of them of three consumers or more, %d of "
+               "parameters\n",
                operations[op], by_operation[op].values, by_operation[op].gradients,
-               by_operation[op].several);
+               by_operation[op].several, by_operation[op].parameters);
         ck_assert_msg(by_operation[op].values > 0 && by_operation[op].gradients > 0, "no %s",
                       operations[op]);
         several += by_operation[op].several;
     }
+    for (int op = 0; op < 3; op++) /* the three that have parameters */
+        ck_assert_int_gt(by_operation[op].parameters, 20);
+    ck_assert_int_gt(by_operation[0].bands, 20);
     ck_assert_int_gt(several, 0);
 }
 END_TEST
@@ -218,6 +257,18 @@ START_TEST(test_what_is_printed) {
     trace_of("--node fc --at 0,1 --grad --class B", 0, "the seed of the backward pass");
     trace_of("--node layer1 --at 0,1,2,3 --grad", 0, "plus the contribution of layer2.0.conv1");
     trace_of("--node input --at 0,1,20,30 --grad --target prob", 0, "through conv1");
+    trace_of("--parameter layer1.0.conv1.weight --at 1,2,2,0", 0, "the same bits");
+    text = trace_of("--parameter conv1.weight --at 2,0,3,6 --class A", 0,
+                    "dw[k,c,r,s] = sum over n, oy, ox of dy[n,k,oy,ox] * x[n,c,iy,ix]");
+    ck_assert_ptr_nonnull(strstr(text, "bands so far: plus rows oy = 0 to 2"));
+    text = trace_of("--parameter layer3.0.bn2.weight --at 4", 0,
+                    "gradient with respect to layer3.0.bn2.weight");
+    ck_assert_ptr_nonnull(strstr(text, "the same bits"));
+    trace_of("--parameter layer3.0.bn2.bias --at 4 --dtype f64", 0, "the same bits");
+    trace_of("--parameter fc.bias --at 1 --class B --target prob", 0, "the same bits");
+    text = trace_of("--parameter layer4.0.bn1.weight --at 3 --json", 0, "\"same_bits\": true");
+    ck_assert_ptr_nonnull(strstr(text, "\"parameter\": \"layer4.0.bn1.weight\""));
+    cli_require_json(text, "trace --json");
     text = trace_of("--node layer4 --at 0,1,2,3 --grad --json", 0, "\"same_bits\": true");
     cli_require_json(text, "trace --json");
     text = trace_of("--node layer2.0.bn1 --at 0,1,2,3 --json --isa portable-nofma", 0, "scale");
@@ -233,6 +284,12 @@ static const struct {
     {"--node layer1.0.con1 --at 0,0,0,0", 2, "layer1.0.conv1"},
     {"--node layer1", 2, "--at n,c,y,x"},
     {"--at 0,0,0,0", 2, "--node N"},
+    {"--node fc --parameter fc.bias --at 0", 2, "either --node N or --parameter P"},
+    {"--parameter fc.bias", 2, "--at n,c,y,x"},
+    {"--parameter fc.weights --at 0,0", 2, "fc.weight"},
+    {"--parameter bn1.running_mean --at 0", 2, "has no gradient"},
+    {"--parameter fc.weight --at 0", 2, "the shape [3,24]"},
+    {"--parameter conv1.weight --at 0,3,0,0", 2, "the shape [3,3,7,7]"},
     {"--node layer1 --at 0,0", 2, "expected n,c,y,x"},
     {"--node layer1 --at 0,0,0,56", 2, "3 channels, 56 rows and 56 columns"},
     {"--node layer1 --at 1,0,0,0", 2, "1 image"},

@@ -204,7 +204,7 @@ START_TEST(network_is_the_naive_and_canonical_one) {
 }
 END_TEST
 
-/* Whether a convolution's map has more pixels than one chain of its weight's gradient goes through. */
+/* Whether some convolution's map has more pixels than one chain of a weight's gradient takes. */
 static bool has_bands(const scene *s) {
     cs_error err;
     int64_t shape[3];

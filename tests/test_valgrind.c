@@ -14,6 +14,7 @@ static const char *const more[] = {
     "explain in/net.json in/picture.png --class all --layer layer2 --dtype f64 -o made/more",
     "explain in/net.json in/picture.png --method gradcam++ --target prob --class all -o made/plus",
     "trace in/net.json in/picture.png --node fc --at 0,1 --json --dtype f64",
+    "trace in/net.json in/picture.png --parameter layer1.0.conv1.weight --at 1,0,2,2",
     "dump in/net.json in/picture.png --gates in/gates --training --params -o made/dump",
     "compare in/net.json in/picture.png --methods gradient,xgradcam --curve-steps 2 --json",
     "diagnose in/net.json in/images --roi chest-template --class all --method layercam --threads 2 "
