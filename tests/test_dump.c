@@ -263,9 +263,9 @@ END_TEST
 
 /* ------------------------------------------------------------------ NaN and infinity ----- */
 
-/* Two 1 x 1 convolutions and a mean; the input is `x` everywhere. */
-static void dump_of(const float first, const float second, float x, const char *words, int code,
-                    const char *message) {
+/* Two 1 x 1 convolutions and a mean; the input of size x size is `x` everywhere. */
+static void dump_map(int size, const float first, const float second, float x, const char *words,
+                     int code, const char *message) {
     const float weights[2] = {first, second};
     built_node nodes[] = {{.name = "a", .op = "conv2d", .inputs = {"input"}, .weight = &weights[0]},
                           {.name = "b", .op = "conv2d", .inputs = {"a"}, .weight = &weights[1]},
@@ -277,8 +277,8 @@ static void dump_of(const float first, const float second, float x, const char *
         nodes[i].attributes.out_channels = 1;
     }
     const built_model model = {.channels = 1,
-                               .height = 2,
-                               .width = 2,
+                               .height = size,
+                               .width = size,
                                .nodes = nodes,
                                .count = 4,
                                .output = "out",
@@ -286,9 +286,9 @@ static void dump_of(const float first, const float second, float x, const char *
     cs_error err;
     cs_tensor input = {0};
     char line[1 << 14];
-    REQUIRE_OK(cs_tensor_allocate(&input, CS_F32, 1, 1, 2, 2, &err), err);
-    for (int i = 0; i < 4; i++)
-        cs_tensor_set(&input, 0, 0, i / 2, i % 2, (double)x);
+    REQUIRE_OK(cs_tensor_allocate(&input, CS_F32, 1, 1, size, size, &err), err);
+    for (int i = 0; i < size * size; i++)
+        cs_tensor_set(&input, 0, 0, i / size, i % size, (double)x);
     REQUIRE_OK(cs_npy_write(test_path(folder, "input.npy"), &input, 4, &err), err);
     cs_tensor_release(&input);
     snprintf(line, sizeof line, "dump %s %s/input.npy %s -o %s/numbers",
@@ -300,6 +300,11 @@ static void dump_of(const float first, const float second, float x, const char *
         strstr(manifest, code == 0 ? "\"status\": \"ok\"" : "\"status\": \"numeric\""));
     free(manifest);
     ck_assert_int_eq(cli_shell("rm -r %s/numbers %s/model.*", folder, folder), 0);
+}
+
+static void dump_of(const float first, const float second, float x, const char *words, int code,
+                    const char *message) {
+    dump_map(2, first, second, x, words, code, message);
 }
 
 START_TEST(test_nan_and_infinity_name_where_they_began) {
@@ -315,6 +320,10 @@ START_TEST(test_nan_and_infinity_name_where_they_began) {
     dump_of(1e30F, 1e30F, 1e-30F, "--grad --dtype f64", 0, NULL);
     /* db = 1/4 each; da = 1e-10 * db; the weight's gradient of a is x * da. */
     dump_of(1e-30F, 1e10F, 3e38F, "--params", 5, "first in a");
+    /* Four bands of 1.5e38 each: finite, but not their sum. */
+    dump_map(32, 1e-30F, 2, 3e38F, "--params", 5, "first in a");
+    dump_map(32, 1e-30F, 1, 3e38F, "--params", 0, NULL);
+    dump_map(32, 1e-30F, 2, 3e38F, "--params --dtype f64", 0, NULL);
 }
 END_TEST
 

@@ -236,6 +236,119 @@ START_TEST(weights_of_large_maps_are_summed_in_bands) {
 }
 END_TEST
 
+/* ------------------------------------------------------------------ overflow ------------- */
+
+enum { WIDE = 15, SPOT = 11 }; /* channels, and the one in use */
+
+/* a - b - pool - flatten; a is an `op`, b the same or a convolution. */
+typedef struct overflow_case {
+    const char *op;
+    bool bias;          /* the bias's gradient overflows, else the weight's */
+    bool both;          /* of a and b */
+    const char *wanted; /* whose status names it */
+} overflow_case;
+
+static const overflow_case overflows[] = {
+    {"conv2d", false, false, "a"},    {"conv2d", true, false, "a"},
+    {"conv2d", true, true, "b"},      {"batch_norm", false, false, "a"},
+    {"batch_norm", true, false, "a"}, {"batch_norm", true, true, "b"},
+    {"linear", false, false, "a"},    {"linear", true, false, "a"},
+    {"linear", true, true, "b"},
+};
+#define OVERFLOW_COUNT ((int)(sizeof overflows / sizeof *overflows))
+
+/* A diagonal of `factor`, so that channel SPOT of the input reaches output SPOT alone. */
+static cs_model *overflow_model(const overflow_case *c, float factor) {
+    static float weight[2][WIDE * WIDE], zero[WIDE], one[WIDE];
+    const bool norm = strcmp(c->op, "batch_norm") == 0, linear = strcmp(c->op, "linear") == 0;
+    memset(weight, 0, sizeof weight);
+    for (int k = 0; k < WIDE; k++) {
+        one[k] = 1;
+        weight[0][norm ? k : k * WIDE + k] = factor;
+        weight[1][norm && c->both ? k : k * WIDE + k] = 1;
+    }
+    built_node nodes[4] = {
+        {.name = "a", .op = c->op, .inputs = {"input"}},
+        {.name = "b", .op = c->both || linear ? c->op : "conv2d", .inputs = {"a"}},
+        {.name = "pool", .op = "adaptive_avg_pool2d", .inputs = {"b"}},
+        {.name = "flatten", .op = "flatten", .inputs = {"pool"}},
+    };
+    for (int i = 0; i < 2; i++) {
+        nodes[i].in_channels = WIDE;
+        nodes[i].attributes = built_window(1, 1, 0, 1);
+        nodes[i].attributes.out_channels = WIDE;
+        nodes[i].weight = weight[i];
+        nodes[i].bias = i == 0 || c->both ? zero : NULL;
+        if (strcmp(nodes[i].op, "batch_norm") == 0) {
+            nodes[i].running_mean = zero;
+            nodes[i].running_var = one;
+        }
+    }
+    const int64_t size = linear ? 1 : 2;
+    const built_model model = {.channels = WIDE,
+                               .height = size,
+                               .width = size,
+                               .nodes = nodes,
+                               .count = 4,
+                               .output = "flatten",
+                               .classes = WIDE};
+    return built_model_open(&model);
+}
+
+/* The status of `passes` passes over `images` images each, every one of which is finite alone. */
+static void require_overflow(const overflow_case *c, cs_isa isa, cs_dtype dtype, int64_t images,
+                             int passes) {
+    cs_error err;
+    cs_run *run = NULL;
+    cs_tensor input = {0}, seed = {0};
+    cs_run_options options = CS_RUN_OPTIONS_DEFAULT;
+    const char *where = "none";
+    /* A bias: 2e38 of each image; a weight: x = 1e38 at one pixel, times 2. */
+    cs_model *model = overflow_model(c, c->bias ? 1 : 1e-30F);
+    const cs_preprocess *p = cs_model_preprocess(model);
+    options.isa = isa;
+    options.dtype = dtype;
+    options.max_batch = images;
+    options.threads = 2;
+    REQUIRE_OK(cs_run_create(model, &options, &run, &err), err);
+    REQUIRE_OK(cs_run_keep_parameter_gradient(run, NULL, &err), err);
+    REQUIRE_OK(cs_run_prepare(run, &err), err);
+    REQUIRE_OK(cs_tensor_allocate(&input, CS_F32, images, WIDE, p->height, p->width, &err), err);
+    REQUIRE_OK(cs_tensor_allocate(&seed, CS_F32, images, WIDE, 1, 1, &err), err);
+    for (int64_t n = 0; n < images; n++) {
+        cs_tensor_set(&input, n, SPOT, 0, 0, c->bias ? 0 : 1e38);
+        cs_tensor_set(&seed, n, SPOT, 0, 0, c->bias ? 2e38 : 2.0 * (double)(p->height * p->width));
+    }
+    for (int i = 0; i < passes; i++)
+        pass(run, &input, &seed);
+    const cs_status status = cs_run_status(run, &where);
+    const bool bad = dtype == CS_F32 && images * passes > 1;
+    ck_assert_msg(bad ? status == CS_ERROR_NUMERIC && strcmp(where, c->wanted) == 0
+                      : status == CS_OK,
+                  "%s of %s, %s, %s, %d images, %d passes: %s, first in %s",
+                  c->bias ? "bias" : "weight", c->op, cs_isa_name(isa), cs_dtype_name(dtype),
+                  (int)images, passes, cs_status_name(status), where ? where : "none");
+    ck_assert(!bad || cs_status_exit_code(status) == 5);
+    cs_tensor_release(&input);
+    cs_tensor_release(&seed);
+    cs_run_free(run);
+    cs_model_free(model);
+}
+
+/* What each image gives is finite, their sum is not: the first node of the backward pass is named,
+ * whether the images come together or one after another. */
+START_TEST(gradients_that_overflow_when_images_are_added) {
+    const overflow_case *c = &overflows[_i];
+    for (int isa = CS_ISA_PORTABLE_NOFMA; isa <= CS_ISA_LAST; isa++)
+        for (int dtype = CS_F32; cs_isa_available((cs_isa)isa) && dtype <= CS_F64; dtype++) {
+            require_overflow(c, (cs_isa)isa, (cs_dtype)dtype, 1, 1);
+            require_overflow(c, (cs_isa)isa, (cs_dtype)dtype, 2, 1);
+            require_overflow(c, (cs_isa)isa, (cs_dtype)dtype, 5, 1);
+            require_overflow(c, (cs_isa)isa, (cs_dtype)dtype, 1, 2);
+        }
+}
+END_TEST
+
 Suite *suite_train(void);
 Suite *suite_train(void) {
     Suite *suite = suite_create("train");
@@ -243,5 +356,8 @@ Suite *suite_train(void) {
     tcase_add_loop_test(tests, network_is_the_naive_and_canonical_one, 0, test_long() ? 300 : 30);
     tcase_add_loop_test(tests, weights_of_large_maps_are_summed_in_bands, 0, test_long() ? 40 : 4);
     suite_add_tcase(suite, tests);
+    TCase *overflow = tcase_create("overflow");
+    tcase_add_loop_test(overflow, gradients_that_overflow_when_images_are_added, 0, OVERFLOW_COUNT);
+    suite_add_tcase(suite, overflow);
     return suite;
 }
