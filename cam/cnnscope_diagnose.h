@@ -320,14 +320,26 @@ typedef struct cs_null_set {
     cs_threshold threshold[CS_PATTERN_COUNT];
 } cs_null_set;
 
+/* Where null map `index` of `count` is measured: regions that are valid until the next call. Where
+ * the region of interest differs from image to image (`roi_varies`), give the null maps those of
+ * images of the set, each another: then they are measured as the set is, by heat that knows nothing
+ * of it. The threshold of CS_PATTERN_ROI is then its least, 1.25, whatever they give
+ * (docs/shortcuts.md 3). Errors end the null set. */
+typedef struct cs_null_places {
+    cs_status (*function)(void *state, int64_t index, int64_t count, const cs_map_regions **regions,
+                          cs_error *err);
+    void *state;
+    bool roi_varies;
+} cs_null_places;
+
 /* Makes the null set: black, mean, white, noise (independent pixels), clouds (noise enlarged from 8
  * x 8) and their mirror images, on the trained network and on three whose weights are shuffled in
  * each tensor, each map of the network's own predicted class; then the thresholds. Networks that
- * give NaN or infinity are left out. The runs are made like `like`, one at a time. `regions` has
- * the region of interest only if it is the same for all images. Free with cs_null_set_free.
- * Errors: as cs_cam_compute. */
+ * give NaN or infinity are left out. The runs are made like `like`, one at a time. Maps whose
+ * place has no region of interest count for nothing in CS_PATTERN_ROI. Free with cs_null_set_free.
+ * Errors: as cs_cam_compute, and those of `places`. */
 cs_status cs_null_set_make(const cs_run *like, const cs_model *model, const cs_cam_options *options,
-                           const cs_map_regions *regions, uint64_t seed, cs_stop stop,
+                           const cs_null_places *places, uint64_t seed, cs_stop stop,
                            cs_null_set *set, cs_error *err);
 void cs_null_set_free(cs_null_set *set);
 

@@ -54,7 +54,7 @@ static void null_line(html *h, const report_finding *f) {
                              : "Flagged above ");
     html_number(h, t->value, report_digits(t->value));
     if (t->null_count == 0) {
-        html_put(h, ": there is no null, since each image has a region of its own. ");
+        html_put(h, ": there is no null, since no region of interest could be measured on one. ");
         return;
     }
     html_put(h, ". Null: median ");

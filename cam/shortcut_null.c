@@ -12,6 +12,7 @@
 
 enum { SHUFFLED_NETWORKS = 3, NOISES = 6, CLOUDS = 6, CLOUD_CELLS = 8 };
 enum { PLAIN = 3, INPUTS = PLAIN + 2 * (NOISES + CLOUDS) };
+enum { NULL_MAPS = (SHUFFLED_NETWORKS + 1) * INPUTS };
 
 static const char *const pattern_names[CS_PATTERN_COUNT] = {"corner", "uniform", "roi", "side",
                                                             "border"};
@@ -77,10 +78,10 @@ static cs_status make_input(const cs_preprocess *p, uint64_t seed, int index, cs
 typedef struct null_work {
     const cs_model *model;
     const cs_cam_options *options;
-    const cs_map_regions *regions;
+    const cs_null_places *places;
     uint64_t seed;
     cs_stop stop;
-    int64_t done;
+    int64_t done; /* maps, empty ones too: the number of the next one */
     cs_tensor input, scratch;
     cs_null_set *set;
 } null_work;
@@ -92,6 +93,7 @@ static cs_status measure_network(null_work *w, cs_run *run, const char *network,
     for (int i = 0; i < INPUTS; i++) {
         cs_null_map *m = &set->maps[set->count];
         cs_cam cam = {0};
+        const cs_map_regions *regions = NULL;
         int64_t class_index = CS_CLASS_ARGMAX;
         snprintf(m->network, sizeof m->network, "%s", network);
         CS_TRY(make_input(cs_model_preprocess(w->model), w->seed, i, &w->input, &w->scratch,
@@ -100,7 +102,9 @@ static cs_status measure_network(null_work *w, cs_run *run, const char *network,
         cs_status status =
             cs_cam_compute_classes(run, w->model, w->options, 0, &class_index, 1, &cam, err);
         if (status == CS_OK)
-            status = cs_map_statistics(&cam.raw, w->regions, m->value, err);
+            status = w->places->function(w->places->state, w->done, NULL_MAPS, &regions, err);
+        if (status == CS_OK)
+            status = cs_map_statistics(&cam.raw, regions, m->value, err);
         bool is_empty = cam.status == CS_CAM_EMPTY;
         cs_cam_free(&cam);
         if (status == CS_ERROR_NUMERIC) {
@@ -111,8 +115,7 @@ static cs_status measure_network(null_work *w, cs_run *run, const char *network,
         set->empty += is_empty;
         set->count += !is_empty;
         w->done++;
-        if (w->stop.function &&
-            w->stop.function(w->stop.state, w->done, (SHUFFLED_NETWORKS + 1) * INPUTS))
+        if (w->stop.function && w->stop.function(w->stop.state, w->done, NULL_MAPS))
             return cs_error_set(err, CS_ERROR_INTERRUPTED, NULL, -1, "interrupted");
     }
     set->networks++;
@@ -186,7 +189,7 @@ static int64_t side_values(const cs_null_set *set, double *values) {
     return count;
 }
 
-static cs_status set_thresholds(cs_null_set *set, cs_error *err) {
+static cs_status set_thresholds(cs_null_set *set, bool roi_varies, cs_error *err) {
     static const cs_threshold rules[CS_PATTERN_COUNT] = {
         [CS_PATTERN_CORNER] =
             {.quantile = 0.95, .margin = 0.5, .least = 3.0, .most = 6.0, .null_rate = 0.05},
@@ -204,6 +207,8 @@ static cs_status set_thresholds(cs_null_set *set, cs_error *err) {
         const bool counts = p == CS_PATTERN_CORNER || p == CS_PATTERN_BORDER;
         int64_t count = 0, beyond = 0;
         *t = rules[p];
+        if (p == CS_PATTERN_ROI && roi_varies)
+            t->most = t->least;
         for (int64_t i = 0; p != CS_PATTERN_SIDE && i < set->count; i++)
             if (!isnan(set->maps[i].value[own]))
                 values[count++] = set->maps[i].value[own];
@@ -220,17 +225,17 @@ static cs_status set_thresholds(cs_null_set *set, cs_error *err) {
 }
 
 cs_status cs_null_set_make(const cs_run *like, const cs_model *model, const cs_cam_options *options,
-                           const cs_map_regions *regions, uint64_t seed, cs_stop stop,
+                           const cs_null_places *places, uint64_t seed, cs_stop stop,
                            cs_null_set *set, cs_error *err) {
     const cs_preprocess *p = cs_model_preprocess(model);
     null_work w = {.model = model,
                    .options = options,
-                   .regions = regions,
+                   .places = places,
                    .seed = seed,
                    .stop = stop,
                    .set = set};
     *set = (cs_null_set){0};
-    set->maps = calloc((SHUFFLED_NETWORKS + 1) * INPUTS + 1, sizeof *set->maps);
+    set->maps = calloc(NULL_MAPS + 1, sizeof *set->maps);
     cs_status status = CS_OK;
     if (!set->maps)
         status = cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "out of memory");
@@ -241,7 +246,7 @@ cs_status cs_null_set_make(const cs_run *like, const cs_model *model, const cs_c
     for (int i = 0; i <= SHUFFLED_NETWORKS && status == CS_OK; i++)
         status = measure_number(&w, like, i, err);
     if (status == CS_OK)
-        status = set_thresholds(set, err);
+        status = set_thresholds(set, places->roi_varies, err);
     cs_tensor_release(&w.input);
     cs_tensor_release(&w.scratch);
     if (status != CS_OK)

@@ -15,11 +15,6 @@
 
 #define STATE_FILE "records/state.txt"
 
-static bool stop_work(void *state, int64_t done, int64_t total) {
-    progress_work(state, done, total);
-    return interrupt_pending(NULL);
-}
-
 /* ------------------------------------------------------------------ beginning ------------ */
 
 static cs_status read_options(diagnose_job *job, cs_error *err) {
@@ -145,24 +140,6 @@ static cs_status open_folder(diagnose_job *job, const char *output, cs_error *er
     return CS_OK;
 }
 
-static cs_status make_nulls(diagnose_job *job, cs_error *err) {
-    const cs_preprocess *p = cs_model_preprocess(job->model);
-    const diagnose_layout *l = &job->records.layout;
-    double start = cs_seconds();
-    cs_run_options how = job->how;
-    how.threads = (int)job->common->threads;
-    CS_TRY(cs_run_create(job->model, &how, &job->like, err));
-    job->threads = cs_run_threads(job->like);
-    CS_TRY(cs_map_regions_make(l->map_rows, l->map_columns, p->height, p->width,
-                               job->roi.shared.data ? &job->roi.shared : NULL, &job->regions, err));
-    progress_begin_work(&job->bar, job->common->quiet);
-    cs_status status = cs_null_set_make(job->like, job->model, &job->what, &job->regions, job->seed,
-                                        (cs_stop){stop_work, &job->bar}, &job->nulls, err);
-    progress_clear(&job->bar);
-    job->null_seconds = cs_seconds() - start;
-    return status;
-}
-
 cs_status diagnose_begin(diagnose_job *job, const char *output, cs_error *err) {
     job->records.file = -1;
     pthread_mutex_init(&job->drawing, NULL);
@@ -172,7 +149,7 @@ cs_status diagnose_begin(diagnose_job *job, const char *output, cs_error *err) {
     CS_TRY(diagnose_roi_open(&job->roi, job->model, job->roi_text, job->roi_shape, err));
     CS_TRY(diagnose_list_read(&job->list, job->model, job->source, err));
     CS_TRY(open_folder(job, output, err));
-    return make_nulls(job, err);
+    return diagnose_make_nulls(job, err);
 }
 
 /* ------------------------------------------------------------------ images --------------- */
@@ -409,7 +386,7 @@ static cs_status summarise(diagnose_job *job, cs_error *err) {
                         .image_state = job};
     double start = cs_seconds();
     progress_begin_work(&job->bar, job->common->quiet);
-    cs_status status = cs_diagnosis_summarise(d, (cs_stop){stop_work, &job->bar}, err);
+    cs_status status = cs_diagnosis_summarise(d, (cs_stop){diagnose_stop, &job->bar}, err);
     progress_clear(&job->bar);
     job->summary_seconds = cs_seconds() - start;
     return status;

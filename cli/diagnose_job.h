@@ -58,6 +58,13 @@ void diagnose_free(diagnose_job *job);
 
 /* ------------------------------------------------------------------ its parts ------------ */
 
+/* A cs_stop.function whose state is the job's bar: shows how far the work is; true after a signal.
+ */
+bool diagnose_stop(void *state, int64_t done, int64_t total);
+
+/* Makes job->like, job->regions and job->nulls (diagnose_null.c); part of diagnose_begin. */
+cs_status diagnose_make_nulls(diagnose_job *job, cs_error *err);
+
 /* One thread's runs and memory (diagnose_worker.c). */
 typedef struct diagnose_worker {
     diagnose_job *job;

@@ -63,6 +63,13 @@ static cs_status open_boxes(diagnose_roi *roi, cs_error *err) {
     return CS_OK;
 }
 
+static bool has_pixels(const cs_tensor *mask) {
+    for (int64_t i = 0; mask->data && i < mask->h * mask->w; i++)
+        if (cs_tensor_at(mask, 0, 0, i / mask->w, i % mask->w) > 0.0)
+            return true;
+    return false;
+}
+
 static bool has_ending(const char *text, const char *ending) {
     size_t a = strlen(text), b = strlen(ending);
     return a > b && strcmp(text + a - b, ending) == 0;
@@ -91,9 +98,8 @@ cs_status diagnose_roi_open(diagnose_roi *roi, const cs_model *model, const char
     if (has_ending(text, ".csv"))
         return open_boxes(roi, err);
     CS_TRY(cs_mask_load(text, roi->width, roi->height, &roi->shared, err));
-    for (int64_t i = 0; i < roi->height * roi->width; i++)
-        if (cs_tensor_at(&roi->shared, 0, 0, i / roi->width, i % roi->width) > 0.0)
-            return CS_OK;
+    if (has_pixels(&roi->shared))
+        return CS_OK;
     return cs_error_set(err, CS_ERROR_FORMAT, text, -1, "%s: the mask is black everywhere", text);
 }
 
@@ -135,7 +141,6 @@ static void draw_box(const double box[4], const cs_input *input, cs_tensor *mask
 
 static cs_status boxes_mask(const diagnose_roi *roi, const char *file, const cs_input *input,
                             cs_tensor *mask, cs_error *err) {
-    bool any = false;
     for (int64_t row = 1; row < roi->boxes.rows; row++) {
         const char *name = csv_cell(&roi->boxes, row, roi->column[0]);
         double box[4];
@@ -146,10 +151,6 @@ static cs_status boxes_mask(const diagnose_roi *roi, const char *file, const cs_
             CS_TRY(cs_tensor_allocate(mask, CS_F32, 1, 1, roi->height, roi->width, err));
         draw_box(box, input, mask);
     }
-    for (int64_t i = 0; mask->data && i < mask->h * mask->w && !any; i++)
-        any = cs_tensor_at(mask, 0, 0, i / mask->w, i % mask->w) > 0.0;
-    if (mask->data && !any)
-        cs_tensor_release(mask); /* boxes that lie beside the picture or between its pixels */
     return CS_OK;
 }
 
@@ -160,8 +161,11 @@ cs_status diagnose_roi_mask(const diagnose_roi *roi, const char *file, const cs_
     if (!roi->text || mask->data)
         return CS_OK;
     *owned = true;
-    return roi->folder ? folder_mask(roi, file, mask, err)
-                       : boxes_mask(roi, file, input, mask, err);
+    CS_TRY(roi->folder ? folder_mask(roi, file, mask, err)
+                       : boxes_mask(roi, file, input, mask, err));
+    if (!has_pixels(mask)) /* a black mask; boxes beside the picture or between its pixels */
+        cs_tensor_release(mask);
+    return CS_OK;
 }
 
 cs_status diagnose_roi_sha256(const diagnose_roi *roi, char out[CS_SHA256_HEX_SIZE],

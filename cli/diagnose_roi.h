@@ -22,7 +22,8 @@ cs_status diagnose_roi_open(diagnose_roi *roi, const cs_model *model, const char
                             const char *shape, cs_error *err);
 void diagnose_roi_free(diagnose_roi *roi);
 
-/* The mask of one image at the model's input size; mask->data is NULL where it has none, and
+/* The mask of one image at the model's input size; mask->data is NULL where it has none (no file or
+ * box of its name, or a mask that is black everywhere, as of a healthy image among findings), and
  * belongs to `roi` where that is shared (*owned false). Safe from several threads. Errors: as
  * cs_mask_load. */
 cs_status diagnose_roi_mask(const diagnose_roi *roi, const char *file, const cs_input *input,

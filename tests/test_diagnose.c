@@ -1,8 +1,7 @@
 /* test_diagnose.c - cnnscope diagnose from outside: its files, threads, kills and --resume, entries
- * that are no images, --fail-on, lists and tables with something wrong; and the CSV reader.
+ * that are no images, --fail-on, regions of interest, lists with something wrong.
  */
 #include "cli_runner.h"
-#include "csv_file.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -367,6 +366,70 @@ START_TEST(test_roi) {
 }
 END_TEST
 
+/* The null maps of the roi pattern that a diagnosis counts. */
+static int64_t roi_nulls(const char *out) {
+    char *json = output(out, "diagnosis.json"), *at = strstr(json, "\"roi\": {");
+    at = at ? strstr(at, "\"null_count\": ") : NULL;
+    ck_assert_ptr_nonnull(at);
+    const int64_t count = strtoll(at + strlen("\"null_count\": "), NULL, 10);
+    free(json);
+    return count;
+}
+
+/* Each image with a mask or boxes of its own: null maps are measured in those, and the threshold
+ * follows. An image without one, or with a black one, has no region and stops nothing. */
+START_TEST(test_roi_of_each_image) {
+    char more[8192], path[4096];
+    snprintf(more, sizeof more, "--no-counterfactuals --roi %s/boxes.csv", folder);
+    snprintf(path, sizeof path, "%s/boxes.csv", folder);
+    char text[1024] = "file,x,y,width,height\n";
+    for (int i = 0; i < IMAGES; i += 2)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%02d.png,%d,0,16,32\n", i, i);
+    test_file_put(path, text, strlen(text));
+    require_code(diagnose(table, "half", more), 0);
+    const int64_t half = roi_nulls("half");
+    for (int i = 1; i < IMAGES; i += 2)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%02d.png,%d,0,16,32\n", i, i);
+    test_file_put(path, text, strlen(text));
+    require_code(diagnose(table, "boxes", more), 0);
+    const int64_t all = roi_nulls("boxes");
+    ck_assert_msg(half > 0 && all > half && all <= 108, "%lld and %lld", (long long)half,
+                  (long long)all);
+    ck_assert_int_eq(cli_shell("mkdir %s/masks && cd %s/masks && "
+                               "{ echo P5 32 32 255; head -c 1024 /dev/zero; } >black.pgm && "
+                               "{ echo P5 32 32 255; head -c 256 /dev/zero; "
+                               "for i in $(seq 16); do head -c 8 /dev/zero; "
+                               "head -c 16 /dev/zero | tr '\\0' '\\377'; head -c 8 /dev/zero; "
+                               "done; head -c 256 /dev/zero; } >one.pgm",
+                               folder, folder),
+                     0);
+    ck_assert_int_eq(cli_shell("cd %s/masks && for i in 00 01 02 03 04 05 06 07 08 09 10 11; do "
+                               "cp one.pgm $i.png; done",
+                               folder),
+                     0);
+    /* The same mask for each gives the null maps of one for all; the threshold is its least. */
+    snprintf(more, sizeof more, "--no-counterfactuals --roi %s/masks/one.pgm", folder);
+    require_code(diagnose(table, "shared", more), 0);
+    snprintf(more, sizeof more, "--no-counterfactuals --roi %s/masks", folder);
+    require_code(diagnose(table, "same", more), 0);
+    char *a = output("same", "diagnosis.json"), *b = output("shared", "diagnosis.json");
+    char *x = strstr(a, "\"set\": ["), *y = strstr(b, "\"set\": [");
+    ck_assert(x && y);
+    ck_assert_ptr_nonnull(
+        strstr(strstr(strstr(a, "\"thresholds\""), "\"roi\""), "\"value\": 1.25,"));
+    *strstr(x, "\"groups\"") = *strstr(y, "\"groups\"") = '\0';
+    ck_assert_str_eq(x, y);
+    ck_assert_ptr_nonnull(strstr(x, "enrichment_roi"));
+    free(a);
+    free(b);
+    ck_assert_int_eq(cli_shell("cp %s/masks/black.pgm %s/masks/11.png", folder, folder), 0);
+    snprintf(more, sizeof more, "--roi %s/masks", folder);
+    require_code(diagnose(table, "black", more), 0);
+    ck_assert_int_eq(line_count("black", "diagnosis.csv"), IMAGES + 1);
+    ck_assert_int_gt(roi_nulls("black"), 0);
+}
+END_TEST
+
 /* Whatever the verdicts are, the exit code follows them. */
 START_TEST(test_fail_on) {
     int code = 0;
@@ -392,69 +455,6 @@ START_TEST(test_fail_on) {
 }
 END_TEST
 
-/* ------------------------------------------------------------------ tables --------------- */
-
-static cs_status read_text(const char *text, size_t size, csv_table *t, cs_error *err) {
-    const char *path = test_path(folder, "t.csv");
-    test_file_put(path, text, size);
-    return csv_read(path, t, err);
-}
-
-START_TEST(test_csv) {
-    csv_table t = {0};
-    cs_error err;
-    char path[4096];
-    const char good[] = "\xEF\xBB\xBF"
-                        "File,b\r\n\"x\"\"1\",\"two\nlines\"\r\n\n,last";
-    REQUIRE_OK(read_text(good, sizeof good - 1, &t, &err), err);
-    ck_assert(t.rows == 3 && t.columns == 2);
-    ck_assert_str_eq(csv_cell(&t, 0, 0), "File");
-    ck_assert_str_eq(csv_cell(&t, 1, 0), "x\"1");
-    ck_assert_str_eq(csv_cell(&t, 1, 1), "two\nlines");
-    ck_assert_str_eq(csv_cell(&t, 2, 0), "");
-    ck_assert_str_eq(csv_cell(&t, 2, 1), "last");
-    ck_assert_int_eq(t.lines[2], 5);
-    static const char *const names[] = {"path", "file", NULL};
-    ck_assert_int_eq(csv_find(&t, names), 0);
-    csv_free(&t);
-    snprintf(path, sizeof path, "%s/w.csv", folder);
-    FILE *file = fopen(path, "w");
-    csv_put_text(file, "a,\"b\"\n\xFF");
-    fputc(',', file);
-    csv_put_real(file, 0.1);
-    fclose(file);
-    char *text = cli_text(path);
-    ck_assert_str_eq(text, "\"a,\"\"b\"\"\n\xEF\xBF\xBD\",0.1");
-    free(text);
-}
-END_TEST
-
-START_TEST(test_csv_refusals) {
-    static const struct {
-        const char *text;
-        size_t size;
-        const char *says;
-    } cases[] = {
-        {"", 0, "empty"},
-        {"a,b\n1\n", 6, "line 2: 1 fields"},
-        {"a,b\n1,2,3\n", 10, "line 2: 3 fields"},
-        {"a\n\"open\n\n", 9, "line 2: a quoted field"},
-        {"a\n\"x\"y\n", 7, "behind a closing quote"},
-        {"a\nx\"y\n", 6, "a quote inside"},
-        {"a\n\xFFz\n", 5, "line 2: bytes that are not UTF-8"},
-        {"a\n\0z\n", 5, "line 2: a NUL byte"},
-        {"a\rb\n", 4, "carriage return"},
-        {"a,A\n", 4, "twice"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        csv_table t = {0};
-        cs_error err;
-        REQUIRE_STATUS(read_text(cases[i].text, cases[i].size, &t, &err), CS_ERROR_FORMAT, err);
-        require_says(err.text, cases[i].says);
-    }
-}
-END_TEST
-
 Suite *suite_diagnose(void);
 
 Suite *suite_diagnose(void) {
@@ -472,9 +472,8 @@ Suite *suite_diagnose(void) {
     tcase_add_test(tests, test_disk_full);
     tcase_add_test(tests, test_refusals);
     tcase_add_test(tests, test_roi);
+    tcase_add_test(tests, test_roi_of_each_image);
     tcase_add_test(tests, test_fail_on);
-    tcase_add_test(tests, test_csv);
-    tcase_add_test(tests, test_csv_refusals);
     suite_add_tcase(suite, tests);
     return suite;
 }
