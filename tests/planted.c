@@ -3,6 +3,7 @@
 #include "layer.h"
 #include "test_support.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,14 @@ const layer *__wrap_layer_find(const char *op, layer_engine engine, cs_dtype dty
 static planted_error planted;
 static const char *planted_op;
 static const cs_node_attributes *planted_at; /* of the node; NULL: of every one */
-static layer faulty[2];
+static layer faulty[2], faulty_training[2];  /* batch norm's in training */
 static const layer *real[2];
+
+/* The layer without the error. Batch norm saves something only in training. */
+static const layer *right(const layer_call *call, cs_dtype dtype) {
+    const layer *training = real[dtype]->training;
+    return training && call->saved ? training : real[dtype];
+}
 
 static bool is_planted(const layer_call *call) {
     return !planted_at || call->attributes == planted_at;
@@ -42,6 +49,14 @@ static void set(void *values, size_t i, double v, cs_dtype dtype) {
         ((float *)values)[i] = (float)v;
 }
 
+/* Zeroes a value in the middle, the next one that is not zero already. */
+static void drop_one(void *values, size_t count, cs_dtype dtype) {
+    size_t i = count / 2;
+    while (i + 1 < count && fpclassify(at(values, i, dtype)) == FP_ZERO)
+        i++;
+    set(values, i, 0, dtype);
+}
+
 /* ------------------------------------------------------------------ input gradient ------- */
 
 /* A convolution's packed weights without its first tap: [groups][C/groups/16][R][S][K/groups][16].
@@ -67,7 +82,7 @@ static void spoil(layer_call *call, layer_function function, cs_dtype dtype) {
         call->pack = own = drop_tap(call, dtype);
     else if (planted == PLANTED_DROP) {
         call->doutput = own = copy_of(call->doutput, dy * size);
-        set(own, dy / 2, 0, dtype);
+        drop_one(own, dy, dtype);
     }
     function(call, 0, 1);
     for (int k = 0; k < 2 && planted == PLANTED_DROP; k++)
@@ -83,7 +98,7 @@ static void spoil(layer_call *call, layer_function function, cs_dtype dtype) {
 /* The first part does all of the work. */
 static unsigned backward(const layer_call *call, size_t part, size_t parts, cs_dtype dtype) {
     if (!is_planted(call))
-        return real[dtype]->backward(call, part, parts);
+        return right(call, dtype)->backward(call, part, parts);
     if (part != 0)
         return 0;
     layer_call wrong = *call;
@@ -94,7 +109,7 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts, cs_d
         wrong.add[k] = false;
         wrong.dinput[k] = call->dinput[k] ? copy_of(NULL, size) : NULL;
     }
-    spoil(&wrong, real[dtype]->backward, dtype);
+    spoil(&wrong, right(call, dtype)->backward, dtype);
     for (int k = 0; k < 2; k++) {
         const bool add = call->add[k] && planted != PLANTED_STORE;
         for (size_t i = 0; call->dinput[k] && i < count; i++)
@@ -127,14 +142,14 @@ static size_t parameter_count(const layer_call *call, cs_dtype dtype, int i) {
 
 static unsigned backward_params(const layer_call *call, size_t part, size_t parts, cs_dtype dtype) {
     if (!is_planted(call))
-        return real[dtype]->backward_params(call, part, parts);
+        return right(call, dtype)->backward_params(call, part, parts);
     if (part != 0)
         return 0;
     layer_call wrong = *call;
     const size_t dy = count_of(call->out, call->batch);
     void *own = copy_of(call->doutput, dy * cs_dtype_size(dtype));
     if (planted == PLANTED_PARAMETER_DROP)
-        set(own, dy / 2, 0, dtype);
+        drop_one(own, dy, dtype);
     wrong.doutput = own;
     for (int i = 0; i < 2; i++)
         if (call->dparameter[i])
@@ -142,7 +157,7 @@ static unsigned backward_params(const layer_call *call, size_t part, size_t part
                 copy_of(NULL, parameter_count(call, dtype, i) * cs_dtype_size(dtype));
     if (real[dtype]->prepare_params && wrong.dparameter[0])
         real[dtype]->prepare_params(&wrong, 0, 1); /* the copies were of the right gradient */
-    real[dtype]->backward_params(&wrong, 0, 1);
+    right(call, dtype)->backward_params(&wrong, 0, 1);
     for (int i = 0; i < 2; i++) {
         if (!call->dparameter[i])
             continue;
@@ -192,6 +207,16 @@ bool planted_fits(const cs_model *model, int node, planted_error error) {
                : true;
 }
 
+static void set_backward(layer tables[2], planted_error error) {
+    if (error >= PLANTED_PARAMETER_SIGN) {
+        tables[CS_F32].backward_params = backward_params_f32;
+        tables[CS_F64].backward_params = backward_params_f64;
+    } else {
+        tables[CS_F32].backward = backward_f32;
+        tables[CS_F64].backward = backward_f64;
+    }
+}
+
 void planted_set(const cs_model *model, int node, planted_error error) {
     planted = error;
     planted_op = cs_model_node(model, node)->op;
@@ -202,13 +227,14 @@ void planted_set(const cs_model *model, int node, planted_error error) {
     }
     if (error == PLANTED_FORWARD) {
         faulty[CS_F32].forward = forward_f32;
-    } else if (error >= PLANTED_PARAMETER_SIGN) {
-        faulty[CS_F32].backward_params = backward_params_f32;
-        faulty[CS_F64].backward_params = backward_params_f64;
-    } else {
-        faulty[CS_F32].backward = backward_f32;
-        faulty[CS_F64].backward = backward_f64;
+        return;
     }
+    set_backward(faulty, error);
+    for (int dtype = 0; dtype < 2 && real[dtype]->training; dtype++) {
+        faulty_training[dtype] = *real[dtype]->training;
+        faulty[dtype].training = &faulty_training[dtype];
+    }
+    set_backward(faulty_training, error);
 }
 
 void planted_anywhere(void) { planted_at = NULL; }

@@ -19,8 +19,8 @@ typedef enum planted_error {
     PLANTED_COUNT
 } planted_error;
 
-/* Plants an error in the layer of one node of a model, in both types, until planted_clear. One at
- * a time; before a run is created. */
+/* Plants an error in the layer of one node of a model, in both types, in inference and in training,
+ * until planted_clear. One at a time; before a run is created. */
 void planted_set(const cs_model *model, int node, planted_error error);
 /* Extends it to every node with that operation, of every model. */
 void planted_anywhere(void);
