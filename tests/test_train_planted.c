@@ -1,5 +1,5 @@
-/* test_train_planted.c - deliberate errors in the backward pass of batch norm in training, where the
- * audit does not go: each is noticed, and its node named.
+/* test_train_planted.c - deliberate errors in the backward pass of batch norm in training, where
+ * the audit does not go: each is noticed, and its node named.
  */
 #include "planted.h"
 #include "test_support.h"
