@@ -59,10 +59,12 @@ static void null_line(html *h, const report_finding *f) {
     }
     html_put(h, ". Null: median ");
     html_number(h, t->null_median, report_digits(t->null_median));
-    html_put(h, ", ");
-    html_count(h, (int64_t)lround(100.0 * t->quantile));
-    html_put(h, "&nbsp;% quantile ");
-    html_number(h, t->null_quantile, report_digits(t->null_quantile));
+    if (t->quantile > 0.5) {
+        html_put(h, ", ");
+        html_count(h, (int64_t)lround(100.0 * t->quantile));
+        html_put(h, "&nbsp;% quantile ");
+        html_number(h, t->null_quantile, report_digits(t->null_quantile));
+    }
     html_put(h, " of ");
     html_count(h, t->null_count);
     html_put(h, f->two_sided ? " networks. " : " maps. ");

@@ -191,8 +191,10 @@ static void option(html *h, const char *name, const char *value) {
 
 static void thresholds(report *r) {
     html *h = &r->h;
+    const cs_threshold *roi;
     if (!r->d->nulls)
         return;
+    roi = &r->d->nulls->threshold[CS_PATTERN_ROI];
     html_put(h, "<h3 id=\"thresholds\">Thresholds</h3>\n<div class=\"wide\" role=\"region\" "
                 "aria-labelledby=\"thresholds\" tabindex=\"0\"><table><caption>From ");
     html_count(h, r->d->nulls->count);
@@ -200,7 +202,11 @@ static void thresholds(report *r) {
     html_count(h, r->d->nulls->networks);
     html_put(h, " networks, this one and others with its weights shuffled (");
     html_count(h, r->d->nulls->empty);
-    html_put(h, " of the maps were empty), before an image was seen.</caption><thead><tr>");
+    html_put(h, " of the maps were empty), before an image was seen.");
+    if (roi->null_count > 0 && !(roi->most > roi->least))
+        html_put(h, " Each image has a region of interest of its own: each null map was measured "
+                    "in that of another image, and the threshold is fixed.");
+    html_put(h, "</caption><thead><tr>");
     head(h, "Pattern", false);
     head(h, "Threshold", true);
     head(h, "Null: median", true);
