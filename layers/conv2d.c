@@ -14,8 +14,9 @@
  * Tangent: forward without the bias over x', plus forward over x with the weights w' and bias b'.
  *
  * Pixels of the same phase (iy mod stride, ix mod stride) are reached by the same taps, so each
- * phase is a convolution of its own over the transposed panels. The order of both sums, r, s, then
- * channel, is fixed by docs/arithmetic.md; w's indices are never flipped.
+ * phase is a convolution of its own over the transposed panels; where x has few channels (a stem's
+ * image), all phases side by side fill one panel. The order of both sums, r, s, then channel, is
+ * fixed by docs/arithmetic.md; w's indices are never flipped.
  *
  * Parameter gradients (weight_gradient.c), over outputs whose tap lies inside the map:
  *
@@ -24,10 +25,33 @@
  */
 #include "layer_real.h"
 
+/* Whether all phases of the input gradient are computed side by side. */
+static bool phases_together(const cs_node_attributes *a, int64_t c) {
+    const int64_t phases = a->stride[0] * a->stride[1];
+    return phases > 1 && phases <= CS_PANEL / c && a->groups == 1 && a->dilation[0] == 1 &&
+           a->dilation[1] == 1;
+}
+
+/* The outputs, along one axis, that an input of any phase enters: from `first` (for phase 0, and
+ * counted from the block's own position) on. */
+typedef struct reach {
+    int64_t first, count;
+} reach;
+
+static reach reach_of(const cs_node_attributes *a, int axis) {
+    const int64_t stride = a->stride[axis], behind = a->kernel_size[axis] - 1 - a->padding[axis];
+    const int64_t last = (stride - 1 + a->padding[axis]) / stride;
+    const int64_t first = behind >= 0 ? -(behind / stride) : (stride - 1 - behind) / stride;
+    return (reach){first, last - first + 1};
+}
+
 /* Panels: forward [groups][K/groups/16][R][S][C/groups][16], then the bias;
  * backward [groups][C/groups/16][R][S][K/groups][16]. Narrow groups lie side by side in a panel
- * (layer_groups_together): forward [K/16][R][S][C/groups][16]. */
+ * (layer_groups_together): forward [K/16][R][S][C/groups][16]. Phases side by side: backward
+ * [rows reached, the last first][columns, likewise][K][16]. */
 static size_t panels_size(const cs_node_attributes *a, cs_shape in, layer_pass pass) {
+    if (pass == PASS_BACKWARD && phases_together(a, in.c))
+        return (size_t)(reach_of(a, 0).count * reach_of(a, 1).count * a->out_channels) * CS_PANEL;
     const size_t c = (size_t)(in.c / a->groups), k = (size_t)(a->out_channels / a->groups);
     const size_t taps = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
     const size_t lanes = pass == PASS_FORWARD ? k : c, inner = pass == PASS_FORWARD ? c : k;
@@ -39,8 +63,45 @@ static size_t pack_size(const cs_node_attributes *a, cs_shape in, layer_pass pas
     return panels_size(a, in, pass) + (pass == PASS_FORWARD ? (size_t)a->out_channels : 0);
 }
 
+/* The kernel's row or column through which an input of a phase enters output `at`, or -1. */
+static int64_t tap_of(const cs_node_attributes *a, int axis, int64_t phase, int64_t at) {
+    const int64_t tap = phase + a->padding[axis] - at * a->stride[axis];
+    return tap >= 0 && tap < a->kernel_size[axis] ? tap : -1;
+}
+
+/* The tap of lane l = (py*stride + px)*C + c at output (y, x), as r*S + s, or -1. */
+static int64_t lane_tap(const cs_node_attributes *a, int64_t phase, int64_t y, int64_t x) {
+    const int64_t r = tap_of(a, 0, phase / a->stride[1], y);
+    const int64_t s = tap_of(a, 1, phase % a->stride[1], x);
+    return r < 0 || s < 0 ? -1 : r * a->kernel_size[1] + s;
+}
+
+/* Phases side by side. */
+static void pack_phases(const layer_pack_call *call, size_t part, size_t parts) {
+    const cs_node_attributes *a = call->attributes;
+    const reach high = reach_of(a, 0), wide = reach_of(a, 1);
+    const int64_t c = call->in.c, taps = a->kernel_size[0] * a->kernel_size[1];
+    size_t begin, end;
+    cs_share((size_t)(high.count * wide.count * a->out_channels), part, parts, &begin, &end);
+    for (int64_t i = (int64_t)begin; i < (int64_t)end; i++) {
+        const int64_t tap = i / a->out_channels, k = i % a->out_channels;
+        const int64_t y = high.first + high.count - 1 - tap / wide.count;
+        const int64_t x = wide.first + wide.count - 1 - tap % wide.count;
+        REAL *to = (REAL *)call->pack + i * CS_PANEL;
+        for (int64_t l = 0; l < CS_PANEL; l++) {
+            const int64_t phase = l / c, from = lane_tap(a, phase, y, x);
+            const bool has = phase < a->stride[0] * a->stride[1] && from >= 0;
+            to[l] = has ? (REAL)call->parameter[0][(k * c + l % c) * taps + from] + 0 : 0;
+        }
+    }
+}
+
 static void pack(const layer_pack_call *call, size_t part, size_t parts) {
     const cs_node_attributes *a = call->attributes;
+    if (call->pass == PASS_BACKWARD && phases_together(a, call->in.c)) {
+        pack_phases(call, part, parts);
+        return;
+    }
     const bool forward = call->pass == PASS_FORWARD;
     const size_t c = (size_t)(call->in.c / a->groups), k = (size_t)(a->out_channels / a->groups);
     const size_t taps = (size_t)(a->kernel_size[0] * a->kernel_size[1]);
@@ -106,7 +167,7 @@ static int64_t run_length(const cs_node_attributes *a, cs_shape in) {
     return a->groups == 1 && a->dilation[1] == 1 && columns * in.c <= RUN_LIMIT ? columns : 1;
 }
 
-/* Scratch: the driver's, then the taps' rows, columns and panel offsets. */
+/* Scratch: the driver's, then the taps' rows, columns, panel offsets and lanes. */
 static size_t taps_offset(const cs_node_attributes *a, cs_shape in) {
     return NAME(strip_size)((size_t)(a->kernel_size[0] * a->kernel_size[1]),
                             (size_t)run_length(a, in), (size_t)in.c);
@@ -117,7 +178,7 @@ static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape ou
     (void)out, (void)batch;
     const size_t forward =
         taps_offset(a, in) + cs_align64((size_t)(a->kernel_size[0] * a->kernel_size[1]) *
-                                        (2 * sizeof(int64_t) + sizeof(size_t)));
+                                        (2 * sizeof(int64_t) + sizeof(size_t) + sizeof(uint16_t)));
     const size_t parameters = pass == PASS_BACKWARD ? NAME(weight_gradient_scratch)() : 0;
     return parameters > forward ? parameters : forward;
 }
@@ -125,6 +186,7 @@ static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape ou
 typedef struct NAME(taps) {
     int64_t *row, *col;
     size_t *panel;
+    uint16_t *lanes; /* of phases side by side */
     size_t count;
 } NAME(taps);
 
@@ -135,6 +197,7 @@ static NAME(taps) taps_in_scratch(const layer_call *call) {
     taps.row = (int64_t *)(void *)((char *)call->scratch + taps_offset(call->attributes, call->in));
     taps.col = taps.row + limit;
     taps.panel = (size_t *)(void *)(taps.col + limit);
+    taps.lanes = (uint16_t *)(void *)(taps.panel + limit);
     taps.count = 0;
     return taps;
 }
@@ -203,46 +266,81 @@ static NAME(taps) phase_taps(const layer_call *call, int64_t py, int64_t px, siz
     return taps;
 }
 
+/* The input gradient as a convolution of dy, all but its results and taps. */
+static NAME(convolve) input_gradient(const layer_call *call) {
+    const cs_node_attributes *a = call->attributes;
+    return (NAME(convolve)){
+        .kernels = call->kernels,
+        .batch = call->batch,
+        .groups = a->groups / layer_groups_together(a, call->in.c),
+        .together = layer_groups_together(a, call->in.c),
+        .result = call->in,
+        .row_step = a->stride[0],
+        .col_step = a->stride[1],
+        .source = call->out,
+        .row_step_in = 1,
+        .col_step_in = 1,
+        .run = 1,
+        .from = call->doutput,
+        .zeros = call->zeros,
+        .nonzero = call->nonzero,
+        .kernel = call->kernel,
+        .panels = call->pack,
+        .epilogue = call->epilogue,
+        .backward = true,
+        .to = call->dinput[0],
+        .add = call->add[0],
+        .scratch = call->scratch,
+    };
+}
+
+/* Results of phase (py, px), or of blocks that begin there. */
+static unsigned run_phase(NAME(convolve) work, const NAME(taps) *taps, const cs_node_attributes *a,
+                          int64_t py, int64_t px, size_t part, size_t parts) {
+    work.row0 = py;
+    work.col0 = px;
+    work.rows = (work.result.h - py + a->stride[0] - 1) / a->stride[0];
+    work.cols = (work.result.w - px + a->stride[1] - 1) / a->stride[1];
+    work.taps = taps->count;
+    work.tap_row = taps->row;
+    work.tap_col = taps->col;
+    work.tap_panel = taps->panel;
+    return NAME(convolve_part)(&work, part, parts);
+}
+
+/* Outputs from the last to the first, which is the order of a phase's taps. */
+static unsigned backward_together(const layer_call *call, size_t part, size_t parts) {
+    const cs_node_attributes *a = call->attributes;
+    const reach high = reach_of(a, 0), wide = reach_of(a, 1);
+    const size_t tap_size = (size_t)a->out_channels * CS_PANEL;
+    const int64_t phases = a->stride[0] * a->stride[1];
+    NAME(convolve) work = input_gradient(call);
+    NAME(taps) taps = taps_in_scratch(call);
+    for (int64_t y = high.first + high.count - 1; y >= high.first; y--)
+        for (int64_t x = wide.first + wide.count - 1; x >= wide.first; x--) {
+            unsigned lanes = 0;
+            for (int64_t l = 0; l < phases * call->in.c; l++)
+                lanes |= (lane_tap(a, l / call->in.c, y, x) >= 0 ? 1U : 0U) << l;
+            taps.lanes[taps.count] = (uint16_t)lanes;
+            add_tap(&taps, y, x, taps.count * tap_size);
+        }
+    work.phases = &(NAME(phases)){a->stride[0], a->stride[1], taps.lanes};
+    work.panel_size = taps.count * tap_size;
+    return run_phase(work, &taps, a, 0, 0, part, parts);
+}
+
 static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     const cs_node_attributes *a = call->attributes;
     const size_t inner = (size_t)(a->out_channels / a->groups);
     unsigned flags = 0;
+    if (phases_together(a, call->in.c))
+        return backward_together(call, part, parts);
+    NAME(convolve) work = input_gradient(call);
+    work.panel_size = (size_t)(a->kernel_size[0] * a->kernel_size[1]) * inner * CS_PANEL;
     for (int64_t py = 0; py < a->stride[0] && py < call->in.h; py++)
         for (int64_t px = 0; px < a->stride[1] && px < call->in.w; px++) {
             const NAME(taps) taps = phase_taps(call, py, px, inner);
-            const NAME(convolve) work = {
-                .kernels = call->kernels,
-                .batch = call->batch,
-                .groups = a->groups / layer_groups_together(a, call->in.c),
-                .together = layer_groups_together(a, call->in.c),
-                .result = call->in,
-                .rows = (call->in.h - py + a->stride[0] - 1) / a->stride[0],
-                .cols = (call->in.w - px + a->stride[1] - 1) / a->stride[1],
-                .row0 = py,
-                .col0 = px,
-                .row_step = a->stride[0],
-                .col_step = a->stride[1],
-                .source = call->out,
-                .row_step_in = 1,
-                .col_step_in = 1,
-                .taps = taps.count,
-                .tap_row = taps.row,
-                .tap_col = taps.col,
-                .tap_panel = taps.panel,
-                .run = 1,
-                .from = call->doutput,
-                .zeros = call->zeros,
-                .nonzero = call->nonzero,
-                .kernel = call->kernel,
-                .panels = call->pack,
-                .panel_size = (size_t)(a->kernel_size[0] * a->kernel_size[1]) * inner * CS_PANEL,
-                .epilogue = call->epilogue,
-                .backward = true,
-                .to = call->dinput[0],
-                .add = call->add[0],
-                .scratch = call->scratch,
-            };
-            flags |= NAME(convolve_part)(&work, part, parts);
+            flags |= run_phase(work, &taps, a, py, px, part, parts);
         }
     return flags;
 }

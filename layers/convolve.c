@@ -30,6 +30,62 @@ typedef struct NAME(unit) {
     const REAL *bias; /* [panels][16], or NULL */
 } NAME(unit);
 
+/* A lane's weight is zero at a tap that it lacks, and zero times NaN or infinity is NaN: where such
+ * a result shows up, the pixel's chains are made again over their own taps. */
+static void mend_phases(const NAME(unit) *unit, size_t begin, int pixels) {
+    const NAME(convolve) *work = unit->work;
+    for (int p = 0; p < pixels; p++) {
+        REAL *acc = unit->strip->acc + p * CS_PANEL;
+        bool bad = false;
+        for (int64_t l = 0; l < unit->lanes; l++)
+            bad |= NAME(not_finite)(acc[l]);
+        for (int64_t l = 0; bad && l < unit->lanes; l++) {
+            acc[l] = 0;
+            for (size_t t = 0; t < work->taps; t++) {
+                const REAL *from = unit->strip->source[t * STRIP_LIMIT + begin + (size_t)p];
+                const REAL *weight = unit->panel + work->tap_panel[t] + l;
+                if (work->phases->lanes[t] >> l & 1)
+                    for (int64_t c = 0; c < work->source.c; c++)
+                        acc[l] = NAME(fused)(from[c], weight[c * CS_PANEL], acc[l]);
+            }
+        }
+    }
+}
+
+/* Whether pixel `first` of a block has a neighbour (py, px) in it that lies inside the map. */
+static bool phase_inside(const NAME(convolve) *work, size_t first, int64_t py, int64_t px) {
+    const int64_t row = (int64_t)first / work->result.w % work->result.h;
+    return row + py < work->result.h && (int64_t)first % work->result.w + px < work->result.w;
+}
+
+/* The tile once for each phase that its pixels have, or for each row of them, which lie side by side
+ * (gates do not). */
+static unsigned finish_phases(const NAME(unit) *unit, const NAME(finish_tile) *tile) {
+    const NAME(convolve) *work = unit->work;
+    const int64_t c = work->result.c, wide = work->phases->wide;
+    const int64_t together = tile->open || work->result.w % wide != 0 ? 1 : wide;
+    unsigned flags = 0;
+    for (int64_t phase = 0; phase < work->phases->high * wide; phase += together) {
+        const int64_t py = phase / wide, px = phase % wide;
+        const size_t offset = (size_t)(py * work->result.w + px);
+        NAME(finish_tile) one = *tile;
+        one.lanes = (int)(c * together);
+        one.out += offset * one.out_stride;
+        one.open = one.open ? one.open + offset * one.gate_stride : NULL;
+        for (int p = 0; p < tile->pixels; p += one.pixels ? one.pixels : 1) {
+            for (one.pixels = 0; p + one.pixels < tile->pixels &&
+                                 phase_inside(work, tile->pixel[p + one.pixels], py, px);)
+                one.pixels++;
+            one.acc = tile->acc + (size_t)p * tile->acc_stride + phase * c;
+            one.pixel = tile->pixel + p;
+            one.known = tile->known - p;
+            if (one.pixels > 0)
+                flags |= work->kernels->finish_tile(&one);
+        }
+    }
+    return flags;
+}
+
 /* Results [begin, begin + pixels) of the strip, panels from `first` on, through the epilogue. */
 static unsigned finish(const NAME(unit) *unit, size_t begin, int pixels, int first, int panels) {
     const NAME(convolve) *work = unit->work;
@@ -54,7 +110,10 @@ static unsigned finish(const NAME(unit) *unit, size_t begin, int pixels, int fir
         .out_stride = (size_t)work->result.c,
         .out = work->to + k,
     };
-    return work->kernels->finish_tile(&tile);
+    if (!work->phases)
+        return work->kernels->finish_tile(&tile);
+    mend_phases(unit, begin, pixels);
+    return finish_phases(unit, &tile);
 }
 
 /* Tiles as even as they come, each through the epilogue while it is in cache. While a pair of
@@ -206,7 +265,9 @@ static size_t count_strips(const NAME(convolve) *work, size_t pixels, size_t uni
 unsigned NAME(convolve_part)(const NAME(convolve) *given, size_t part, size_t parts) {
     NAME(convolve) work = *given;
     const size_t pixels = (size_t)(work.batch * work.rows * work.cols);
-    const int64_t outputs = work.result.c / work.groups, inner = work.source.c / work.groups;
+    const int64_t phases = work.phases ? work.phases->high * work.phases->wide : 1;
+    const int64_t outputs = work.result.c / work.groups * phases;
+    const int64_t inner = work.source.c / work.groups;
     const size_t groups = (size_t)work.groups, together = (size_t)work.kernels->skip_panels;
     const size_t panels = layer_gate_words(outputs), bundles = (panels + together - 1) / together;
     if (pixels == 0)

@@ -39,6 +39,14 @@ int64_t NAME(window_count)(int64_t in, int64_t kernel, int64_t stride, int64_t p
 cs_status NAME(pool_shape)(const cs_node_attributes *a, const cs_shape *in, const char *node,
                            cs_shape *out, cs_error *err);
 
+/* Result pixels in blocks of high x wide, whose channels share one panel: lane l belongs to channel
+ * l % c of pixel (l / c / wide, l / c % wide) of the block. A lane that lacks a tap has a weight of
+ * zero there. */
+typedef struct NAME(phases) {
+    int64_t high, wide;    /* high * wide * result.c <= 16; the groups are 1 */
+    const uint16_t *lanes; /* of each tap: bit l where lane l has it */
+} NAME(phases);
+
 /* The convolution driver of convolve.c: results on a grid, each a chain over taps and channels. */
 typedef struct NAME(convolve) {
     const NAME(kernels) *kernels;
@@ -47,6 +55,7 @@ typedef struct NAME(convolve) {
     /* Results: pixel (row0 + i*row_step, col0 + j*col_step) of a map of result.h x result.w. */
     cs_shape result;
     int64_t rows, cols, row0, col0, row_step, col_step;
+    const NAME(phases) *phases; /* these are a block's first, and no bias; NULL: single pixels */
     /* Sources: pixel (i*row_step_in + tap_row[t], j*col_step_in + tap_col[t]). */
     cs_shape source;
     int64_t row_step_in, col_step_in;

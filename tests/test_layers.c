@@ -75,6 +75,13 @@ static const layer_case cases[] = {
     CONV(1, 2, 11, 5, 3, 2, 4, 1, 3, 1, 2, 1, 1, 1, false),
     CONV(2, 3, 23, 21, 16, 7, 7, 2, 2, 3, 3, 1, 1, 1, false), /* the stem */
     CONV(1, 1, 8, 8, 3, 2, 2, 4, 4, 0, 0, 1, 1, 1, true),     /* stride larger than the kernel */
+    /* few channels and a stride: the input gradient's phases side by side; even and odd sizes */
+    CONV(2, 3, 22, 24, 20, 7, 7, 2, 2, 3, 3, 1, 1, 1, false),
+    CONV(1, 4, 9, 8, 17, 5, 4, 2, 2, 0, 1, 1, 1, 1, true),
+    CONV(2, 2, 7, 9, 5, 2, 3, 2, 4, 0, 5, 1, 1, 1, false),
+    CONV(1, 5, 6, 10, 3, 3, 1, 1, 3, 2, 1, 1, 1, 1, false),
+    CONV(1, 1, 3, 17, 16, 1, 9, 2, 8, 0, 2, 1, 1, 1, true),
+    CONV(1, 1, 13, 12, 2, 9, 3, 4, 4, 1, 0, 1, 1, 1, false),
     CONV(5, 2, 3, 5, 2, 3, 5, 1, 1, 0, 0, 1, 1, 1, true),     /* one output pixel */
     CONV(1, 7, 6, 6, 9, 3, 3, 5, 5, 2, 2, 1, 1, 1, false),
     CONV(1, 40, 6, 5, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, false),
@@ -351,6 +358,26 @@ static void require_canonical(const layer_check *check, const naive_tensor *cons
     naive_free(&gradient);
 }
 
+/* NaN and infinity in dy reach the canonical results and no others. */
+static void check_not_finite(const layer_check *check, cs_run *run, const naive_tensor *const in[2],
+                             const cs_tensor *y, cs_tensor *seed) {
+    cs_error err;
+    cs_tensor dx;
+    static const double values[] = {NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        const int64_t n = seed->n - 1, k = (seed->c - 1) * (int64_t)i / 2;
+        const int64_t h = (seed->h - 1) * (int64_t)i / 2, w = (seed->w - 1) * (int64_t)(2 - i) / 2;
+        const double before = cs_tensor_at(seed, n, k, h, w);
+        cs_tensor_set(seed, n, k, h, w, values[i]);
+        naive_tensor dy = naive_from(seed);
+        REQUIRE_OK(cs_run_backward(run, seed, &err), err);
+        REQUIRE_OK(cs_run_gradient(run, check->nodes[check->count - 1].inputs[0], &dx, &err), err);
+        require_canonical(check, in, y, &dy, 0, &dx);
+        cs_tensor_set(seed, n, k, h, w, before);
+        naive_free(&dy);
+    }
+}
+
 /* Forward and backward through the run; the layer's results against the naive ones. */
 static void check_run(layer_check *check, cs_run *run) {
     cs_error err;
@@ -393,11 +420,13 @@ static void check_run(layer_check *check, cs_run *run) {
         naive_free(&want);
         naive_free(&want_size);
     }
+    ck_assert_int_eq(cs_run_status(run, NULL), CS_OK);
+    if (strcmp(p->op, "conv2d") == 0 && check->engine == CS_ENGINE_DIRECT)
+        check_not_finite(check, run, ins, &y, &seed);
     for (int i = 0; i < inputs; i++) {
         naive_free(&in[i]);
         naive_free(&in_abs[i]);
     }
-    ck_assert_int_eq(cs_run_status(run, NULL), CS_OK);
     naive_free(&truth);
     naive_free(&size);
     naive_free(&dy);
