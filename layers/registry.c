@@ -63,6 +63,8 @@ const layer *layer_find(const char *op, layer_engine engine, cs_dtype dtype) {
 const void *layer_kernels(layer_isa isa, cs_dtype dtype) {
     const bool soft = isa == LAYER_PORTABLE_NOFMA;
 #if defined(__x86_64__)
+    if (isa == LAYER_AVX512 && __builtin_cpu_is("amd"))
+        return dtype == CS_F32 ? (const void *)&kernels_avx512_amd_f32 : &kernels_avx512_amd_f64;
     if (isa == LAYER_AVX512)
         return dtype == CS_F32 ? (const void *)&kernels_avx512_f32 : &kernels_avx512_f64;
 #endif

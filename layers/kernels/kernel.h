@@ -197,7 +197,7 @@ typedef struct NAME(kernels) {
 extern const NAME(kernels) NAME(kernels_portable);
 extern const NAME(kernels) NAME(kernels_portable_nofma);
 #if defined(__x86_64__)
-extern const NAME(kernels) NAME(kernels_avx512);
+extern const NAME(kernels) NAME(kernels_avx512), NAME(kernels_avx512_amd);
 #endif
 
 /* True where any bit pattern but a finite number stands. */
