@@ -100,42 +100,67 @@ static inline void fetch_rows(const char *next, size_t panel_bytes, int panels, 
                          _MM_HINT_T0);
 }
 
+/* sum += x[c] * w[c] of JOINED_PIXELS pixels for the lowest channel c of the mask, which is taken
+ * out of it: a weight loaded once serves them all. */
+static inline __attribute__((always_inline)) void add_lowest_joined(vector (*sum)[SUMS / 2],
+                                                                    uint64_t *bits,
+                                                                    const REAL *const *source,
+                                                                    size_t first, const block *b,
+                                                                    const int vectors) {
+    const size_t c = (size_t)__builtin_ctzll(*bits);
+    vector x[JOINED_PIXELS];
+    *bits &= *bits - 1;
+#pragma GCC unroll 4
+    for (int q = 0; q < JOINED_PIXELS; q++)
+        x[q] = SPREAD(source[q][first + c]);
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors; j++) {
+        const REAL *w = (const REAL *)(const void *)b->weight[j / VECTORS] + c * KERNEL_PANEL;
+        const vector weight = LOAD(w + j % VECTORS * WIDTH);
+#pragma GCC unroll 4
+        for (int q = 0; q < JOINED_PIXELS; q++)
+            sum[q][j] = FMA(x[q], weight, sum[q][j]);
+    }
+}
+
 /* Up to half of the panels, for JOINED_PIXELS pixels together: a channel is left out where it is
- * zero in all of them, and a weight loaded once serves them all. */
-static inline __attribute__((always_inline)) void add_block_joined(const block *given,
-                                                                   const REAL *const *source,
-                                                                   size_t first, uint64_t bits,
-                                                                   REAL *acc, const int panels) {
+ * zero in all of them. Where that is a quarter of the registers at most, two such sets (m and n)
+ * are walked side by side, or their chains would not cover the latency of a multiply-add. */
+static inline __attribute__((always_inline)) void
+add_block_joined(const block *given, const REAL *const *source, size_t first, uint64_t m,
+                 uint64_t n, REAL *acc, const int panels, const int sets) {
     block b = *given;
     KEEP_IN_REGISTERS(b.weight[1], b.weight[2]);
     const int vectors = panels * VECTORS;
-    vector sum[JOINED_PIXELS][SUMS / 2];
-#pragma GCC unroll 4
-    for (int q = 0; q < JOINED_PIXELS; q++)
+    vector sum[2 * JOINED_PIXELS][SUMS / 2];
+#pragma GCC unroll 8
+    for (int q = 0; q < sets * JOINED_PIXELS; q++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
             sum[q][j] = LOAD(acc + (q * vectors + j) * WIDTH);
-    while (bits) {
-        const size_t c = (size_t)__builtin_ctzll(bits);
-        vector x[JOINED_PIXELS];
-        bits &= bits - 1;
-#pragma GCC unroll 4
-        for (int q = 0; q < JOINED_PIXELS; q++)
-            x[q] = SPREAD(source[q][first + c]);
-#pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++) {
-            const REAL *w = (const REAL *)(const void *)b.weight[j / VECTORS] + c * KERNEL_PANEL;
-            const vector weight = LOAD(w + j % VECTORS * WIDTH);
-#pragma GCC unroll 4
-            for (int q = 0; q < JOINED_PIXELS; q++)
-                sum[q][j] = FMA(x[q], weight, sum[q][j]);
+    if (sets == 2)
+        while (m && n) {
+            add_lowest_joined(sum, &m, source, first, &b, vectors);
+            add_lowest_joined(sum + JOINED_PIXELS, &n, source + JOINED_PIXELS, first, &b, vectors);
         }
-    }
-#pragma GCC unroll 4
-    for (int q = 0; q < JOINED_PIXELS; q++)
+    while (m)
+        add_lowest_joined(sum, &m, source, first, &b, vectors);
+    if (sets == 2)
+        while (n)
+            add_lowest_joined(sum + JOINED_PIXELS, &n, source + JOINED_PIXELS, first, &b, vectors);
+#pragma GCC unroll 8
+    for (int q = 0; q < sets * JOINED_PIXELS; q++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
             STORE(acc + (q * vectors + j) * WIDTH, sum[q][j]);
+}
+
+/* The channels of which one of JOINED_PIXELS pixels has a value. */
+static inline uint64_t joined_mask(const uint16_t *const *masks, size_t word, size_t words) {
+    uint64_t bits = 0;
+    for (int q = 0; q < JOINED_PIXELS; q++)
+        bits |= mask_of(masks[q] + word, words);
+    return bits;
 }
 
 static inline __attribute__((always_inline)) void run_block(const NAME(skip_tile) *tile,
@@ -147,14 +172,16 @@ static inline __attribute__((always_inline)) void run_block(const NAME(skip_tile
     const size_t word = first / KERNEL_PANEL;
     REAL *acc = tile->acc;
     int p = 0;
+    if (4 * panels <= SKIP_PANELS)
+        for (; p + 2 * JOINED_PIXELS <= tile->pixels;
+             p += 2 * JOINED_PIXELS, acc += 2 * JOINED_PIXELS * panels * KERNEL_PANEL)
+            add_block_joined(b, x + p, first, joined_mask(m + p, word, b->words),
+                             joined_mask(m + p + JOINED_PIXELS, word, b->words), acc, panels, 2);
     if (2 * panels <= SKIP_PANELS)
         for (; p + JOINED_PIXELS <= tile->pixels;
-             p += JOINED_PIXELS, acc += JOINED_PIXELS * panels * KERNEL_PANEL) {
-            uint64_t bits = 0;
-            for (int q = p; q < p + JOINED_PIXELS; q++)
-                bits |= mask_of(m[q] + word, b->words);
-            add_block_joined(b, x + p, first, bits, acc, panels);
-        }
+             p += JOINED_PIXELS, acc += JOINED_PIXELS * panels * KERNEL_PANEL)
+            add_block_joined(b, x + p, first, joined_mask(m + p, word, b->words), 0, acc, panels,
+                             1);
     for (; p + 2 <= tile->pixels; p += 2, acc += 2 * panels * KERNEL_PANEL) {
         if (next)
             fetch_rows(next, tile->panel_size * sizeof(REAL), panels, BLOCK * p / tile->pixels,
