@@ -11,6 +11,13 @@
 
 #include <assert.h>
 
+/* Pixel p's source. There are more of them than registers; with one column gcc keeps those left over
+ * in vector registers, whence they come back more slowly than from the table. */
+static inline __attribute__((always_inline)) const REAL *
+source_at(const REAL *const *source, const int p, const int columns) {
+    return columns == 1 && p >= 8 ? ((const REAL *const volatile *)source)[p] : source[p];
+}
+
 /* With constant `pixels` and `columns` after inlining, everything inside unrolls and the sums stay
  * in registers. Column j is vector j % VECTORS of panel j / VECTORS. */
 static inline __attribute__((always_inline)) void
@@ -35,7 +42,7 @@ conv_tile_body(const NAME(conv_tile) *tile, const int pixels, const int columns)
                 w[j] = LOAD(weight + (size_t)j * second);
 #pragma GCC unroll 16
             for (int p = 0; p < pixels; p++) {
-                const vector x = SPREAD(source[p][c]);
+                const vector x = SPREAD(source_at(source, p, columns)[c]);
 #pragma GCC unroll 2
                 for (int j = 0; j < columns; j++)
                     sum[p][j] = FMA(x, w[j], sum[p][j]);
