@@ -66,30 +66,55 @@ layer_call run_call(const cs_run *run, int node, layer_pass pass) {
     return call;
 }
 
-static void run_step(cs_run *run, const plan_step *step) {
+/* Images of a batch. */
+typedef struct image_range {
+    int64_t first, count;
+} image_range;
+
+/* A node's values, or its gradient, in a call for some of the images. */
+static void *value_of(const cs_run *run, int node, const void *memory, image_range images) {
+    return run_values_from(run, node, memory, run->plan.sliced_value[node], images.first);
+}
+
+/* A call for some of the images, without values. */
+static layer_call call_for(const cs_run *run, int node, layer_pass pass, image_range images) {
+    layer_call call = run_call(run, node, pass);
+    const layer *kind = run_kind(run, node);
+    call.batch = images.count;
+    if (call.saved && images.first > 0)
+        call.saved =
+            (char *)call.saved + kind->saved_size(call.attributes, call.in, call.out, images.first);
+    return call;
+}
+
+static void run_step(cs_run *run, const plan_step *step, image_range images) {
     const cs_node_info *info = &run->model->nodes[step->first];
     const layer *kind = run_kind(run, step->first);
     const bool imposed = run->imposed && kind->forward_imposed;
     if (run->passing)
         run_pack_passing(run, step->first);
-    execute_job job = {run, kind->statistics, run_call(run, step->first, PASS_FORWARD)};
+    execute_job job = {run, kind->statistics, call_for(run, step->first, PASS_FORWARD, images)};
     layer_call *call = &job.call;
     for (int k = 0; k < info->inputs; k++)
-        call->input[k] = run->read[step->first][k];
-    call->output = run_at(run, run->plan.value[step->last]);
+        call->input[k] = value_of(run, info->input[k], run->read[step->first][k], images);
+    call->output = value_of(run, step->last, run_at(run, run->plan.value[step->last]), images);
     if (step->norm >= 0)
         call->epilogue.scale_shift = run->packs[PASS_FORWARD][step->norm];
     if (step->add >= 0)
-        call->epilogue.residual =
-            run->read[step->add][run->model->nodes[step->add].input[0] == step->residual ? 0 : 1];
+        call->epilogue.residual = value_of(
+            run, step->residual,
+            run->read[step->add][run->model->nodes[step->add].input[0] == step->residual ? 0 : 1],
+            images);
     call->epilogue.relu = step->relu >= 0;
     if (step->relu >= 0)
-        call->epilogue.gates = run_gates(run, step->relu);
+        call->epilogue.gates =
+            run_gates_from(run, step->relu, run_gates(run, step->relu), images.first);
     else if (run->plan.mask[step->first] != PLAN_NOWHERE)
-        call->saved = run_gates(run, step->first);
+        call->saved = run_gates_from(run, step->first, run_gates(run, step->first), images.first);
     /* 0 times infinity is not 0: nothing is skipped once a value or a weight is not finite. */
     if (info->inputs > 0 && run->bad_node < 0 && run->bad_tensor < 0)
-        call->nonzero = run_mask(run, info->input[0]);
+        call->nonzero =
+            run_gates_from(run, info->input[0], run_mask(run, info->input[0]), images.first);
     if (kind->statistics)
         (void)execute(&job);
     job.function = imposed ? kind->forward_imposed : kind->forward;
@@ -133,17 +158,36 @@ bool execute_store(cs_run *run, int node, const void *from, void *to) {
     return execute(&job) != 0;
 }
 
+/* The slice that begins with image `first`. */
+static image_range slice_at(const cs_run *run, int64_t first) {
+    const int64_t left = run->batch - first;
+    return (image_range){first, left < run->plan.slice ? left : run->plan.slice};
+}
+
+/* The steps that run for a few images at a time; then there are no hooks. */
+static void run_slices(cs_run *run) {
+    for (int i = 0; i < run->plan.sliced; i++)
+        run->plan.steps[i].seconds = 0;
+    for (int64_t n = 0; n < run->batch && run->plan.sliced > 0; n += run->plan.slice)
+        for (int i = 0; i < run->plan.sliced; i++) {
+            const double begin = cs_seconds();
+            run_step(run, &run->plan.steps[i], slice_at(run, n));
+            run->plan.steps[i].seconds += cs_seconds() - begin;
+        }
+}
+
 static cs_status run_steps(cs_run *run, cs_error *err) {
     for (int i = 0; i < run->model->node_count; i++)
         for (int k = 0; k < run->model->nodes[i].inputs; k++)
             run->read[i][k] = run_at(run, run->plan.value[run->model->nodes[i].input[k]]);
     run->hooks.cursor = 0;
     CS_TRY(hooks_forward(run, 1, err));
-    for (int i = 0; i < run->plan.step_count; i++) {
+    run_slices(run);
+    for (int i = run->plan.sliced; i < run->plan.step_count; i++) {
         plan_step *step = &run->plan.steps[i];
         CS_TRY(hooks_forward(run, 2 * step->last, err));
         const double begin = cs_seconds();
-        run_step(run, step);
+        run_step(run, step, (image_range){0, run->batch});
         if (run->plan.output[step->last] != run->plan.value[step->last])
             (void)execute_store(run, step->last, run_at(run, run->plan.value[step->last]),
                                 run_at(run, run->plan.output[step->last]));
@@ -204,26 +248,34 @@ unsigned run_backward_params(cs_run *run, int node, const layer_call *given) {
     return flags;
 }
 
-static void run_backward_operation(cs_run *run, plan_backward *op) {
+static void *gradient_of(const cs_run *run, int slot, int node, const void *memory,
+                         image_range images) {
+    return run_values_from(run, node, memory, run->plan.sliced_gradient[slot], images.first);
+}
+
+/* Returns the node that met NaN or infinity, or -1. */
+static int run_backward_operation(cs_run *run, plan_backward *op, image_range images) {
     const cs_node_info *info = &run->model->nodes[op->node];
     const layer *kind = run_kind(run, op->node);
-    execute_job job = {run, kind->backward, run_call(run, op->node, PASS_BACKWARD)};
+    execute_job job = {run, kind->backward, call_for(run, op->node, PASS_BACKWARD, images)};
     layer_call *call = &job.call;
     unsigned flags = 0;
     if (info->inputs > 0)
-        call->input[0] = run->read[op->node][0];
-    call->output = run_at(run, run->plan.output[op->node]);
-    call->doutput = run->doutput[op->node];
+        call->input[0] = value_of(run, info->input[0], run->read[op->node][0], images);
+    call->output = value_of(run, op->node, run_at(run, run->plan.output[op->node]), images);
+    call->doutput = gradient_of(run, op->node, op->node, run->doutput[op->node], images);
     for (int k = 0; k < info->inputs; k++) {
-        call->dinput[k] = op->wanted[k] ? run_at(run, run->plan.gradient[op->slot[k]]) : NULL;
+        void *to = op->wanted[k] ? run_at(run, run->plan.gradient[op->slot[k]]) : NULL;
+        call->dinput[k] = gradient_of(run, op->slot[k], info->input[k], to, images);
         call->add[k] = op->add[k];
     }
     if (op->relu >= 0)
-        call->epilogue.gates = run_saved(run, op->relu);
+        call->epilogue.gates =
+            run_gates_from(run, op->relu, run_saved(run, op->relu), images.first);
     if (op->norm >= 0)
         call->epilogue.scale_shift = run->packs[PASS_FORWARD][op->norm];
     if (op->mask >= 0 && run->bad_node < 0 && run->bad_tensor < 0)
-        call->nonzero = run_saved(run, op->mask);
+        call->nonzero = run_gates_from(run, op->mask, run_saved(run, op->mask), images.first);
     for (int i = 0; i < info->parameters && i < 2; i++)
         call->dparameter[i] = run_at(run, run->plan.parameter[info->parameter[i]]);
     const double begin = cs_seconds();
@@ -232,10 +284,26 @@ static void run_backward_operation(cs_run *run, plan_backward *op) {
     const double middle = cs_seconds();
     if (op->wanted[0] || op->wanted[1])
         flags |= execute(&job);
-    op->seconds[0] = middle - begin;
-    op->seconds[1] = cs_seconds() - middle;
-    if (flags != 0 && run->bad_node < 0)
-        run->bad_node = flags == LAYER_SCALE ? op->norm : op->node;
+    op->seconds[0] += middle - begin;
+    op->seconds[1] += cs_seconds() - middle;
+    return flags == 0 ? -1 : flags == LAYER_SCALE ? op->norm : op->node;
+}
+
+/* The operations that run for a few images at a time. The first that meets NaN or infinity is the
+ * first in the plan's order, whichever image it was. */
+static void run_backward_slices(cs_run *run) {
+    const run_plan *plan = &run->plan;
+    int first = plan->backward_count, bad = -1;
+    for (int64_t n = 0; n < run->batch; n += plan->slice)
+        for (int j = plan->sliced_backward; j < plan->backward_count; j++) {
+            const int met = run_backward_operation(run, &plan->backward[j], slice_at(run, n));
+            if (met >= 0 && j < first) {
+                first = j;
+                bad = met;
+            }
+        }
+    if (run->bad_node < 0)
+        run->bad_node = bad;
 }
 
 /* Adds a module's part of an input's gradient to the rest. */
@@ -253,9 +321,12 @@ static void merge(cs_run *run, const plan_backward *op) {
 static cs_status run_backward_plan(cs_run *run, cs_error *err) {
     for (int i = 0; i < run->model->node_count; i++)
         run->doutput[i] = run_at(run, run->plan.gradient[i]);
-    for (int j = 0; j < run->plan.backward_count; j++) {
+    for (int j = 0; j < run->plan.backward_count; j++)
+        run->plan.backward[j].seconds[0] = run->plan.backward[j].seconds[1] = 0;
+    for (int j = 0; j < run->plan.sliced_backward; j++) {
         plan_backward *op = &run->plan.backward[j];
         const double begin = cs_seconds();
+        int bad = -1;
         if (op->kind == BACKWARD_OPEN)
             CS_TRY(hooks_open_backward(run, op->call, err));
         else if (op->kind == BACKWARD_CLOSE)
@@ -263,10 +334,13 @@ static cs_status run_backward_plan(cs_run *run, cs_error *err) {
         else if (op->kind == BACKWARD_MERGE)
             merge(run, op);
         else
-            run_backward_operation(run, op);
+            bad = run_backward_operation(run, op, (image_range){0, run->batch});
+        if (run->bad_node < 0)
+            run->bad_node = bad;
         if (op->kind != BACKWARD_NODE)
             op->seconds[1] = cs_seconds() - begin;
     }
+    run_backward_slices(run);
     return CS_OK;
 }
 

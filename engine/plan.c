@@ -69,10 +69,14 @@ static void make_steps(planner *p) {
 
 /* ------------------------------------------------------------------ memory --------------- */
 
-static size_t value_bytes(const planner *p, int node) {
+/* Of one image. */
+static size_t image_bytes(const planner *p, int node) {
     const cs_shape s = p->request->shapes[node];
-    return cs_align64((size_t)p->request->batch * (size_t)(s.c * s.h * s.w) *
-                      cs_dtype_size(p->request->dtype));
+    return (size_t)(s.c * s.h * s.w) * cs_dtype_size(p->request->dtype);
+}
+
+static size_t value_bytes(const planner *p, int node) {
+    return cs_align64((size_t)p->request->batch * image_bytes(p, node));
 }
 
 /* A block, and where its offset is to be told. */
@@ -85,6 +89,14 @@ typedef struct block_list {
 static void add_block(block_list *list, size_t *target, size_t size, int32_t begin, int32_t end) {
     list->blocks[list->count] = (plan_block){cs_align64(size), 0, begin, end, CS_MEMORY_HOOK, -1};
     list->target[list->count++] = target;
+}
+
+/* A block of so many bytes an image. */
+static void add_images(const planner *p, block_list *list, size_t *target, bool *sliced,
+                       size_t bytes, int32_t begin, int32_t end) {
+    *sliced = planner_in_slices(p, &begin, &end);
+    add_block(list, target, (size_t)(*sliced ? p->plan->slice : p->request->batch) * bytes, begin,
+              end);
 }
 
 static void read_until(planner *p, int node, int32_t time) {
@@ -145,8 +157,8 @@ static void list_values(planner *p, block_list *list) {
                            node == p->model->output ||
                            (planner_layer(p, node)->needs_output && p->passed[node]);
         const int32_t born = s + 1;
-        add_block(list, &plan->value[node], value_bytes(p, node), born,
-                  stays ? PLAN_END : (last_read[node] > born ? last_read[node] : born));
+        add_images(p, list, &plan->value[node], &plan->sliced_value[node], image_bytes(p, node),
+                   born, stays ? PLAN_END : (last_read[node] > born ? last_read[node] : born));
     }
 }
 
@@ -164,11 +176,13 @@ static void list_saved(planner *p, block_list *list) {
                 (p->request->imposed || !(p->passed[node] || p->request->keep_gates)))
                 continue;
             const cs_node_info *info = &p->model->nodes[node];
+            int32_t begin = s + 1, end = PLAN_END;
+            (void)planner_in_slices(p, &begin, &end);
             add_block(list, &p->plan->saved[node],
                       planner_layer(p, node)->saved_size(
                           &info->attributes, p->request->shapes[info->input[0]],
                           p->request->shapes[node], p->request->batch),
-                      s + 1, PLAN_END);
+                      begin, end);
         }
     }
 }
@@ -207,10 +221,9 @@ static void list_masks(planner *p, block_list *list) {
             !has_skipping_reader(p, node) || may_be_replaced(p, node))
             continue;
         const cs_shape shape = p->request->shapes[node];
-        add_block(list, &p->plan->mask[node],
-                  (size_t)p->request->batch * (size_t)(shape.h * shape.w) *
-                      layer_gate_words(shape.c) * sizeof(uint16_t),
-                  s + 1, last_read[node]);
+        add_images(p, list, &p->plan->mask[node], &p->plan->sliced_mask[node],
+                   (size_t)(shape.h * shape.w) * layer_gate_words(shape.c) * sizeof(uint16_t),
+                   s + 1, last_read[node]);
     }
 }
 
@@ -224,8 +237,8 @@ static void list_gradients(planner *p, block_list *list) {
     }
     for (int i = 0; i < count; i++)
         if (p->gradient_root[i] == i)
-            add_block(list, &p->plan->gradient[i], value_bytes(p, p->slot_tensor[i]),
-                      p->gradient_begin[i], p->gradient_end[i]);
+            add_images(p, list, &p->plan->gradient[i], &p->plan->sliced_gradient[i],
+                       image_bytes(p, p->slot_tensor[i]), p->gradient_begin[i], p->gradient_end[i]);
 }
 
 /* Gradients of parameters live as long as the plan. */
@@ -341,8 +354,10 @@ static cs_status place_all(planner *p, block_list *list, cs_error *err) {
             plan->mask[i] = plan->saved[i];
     }
     for (int i = 0; i < p->groups.slots; i++)
-        if (p->gradient_root[i] >= 0)
+        if (p->gradient_root[i] >= 0) {
             plan->gradient[i] = plan->gradient[p->gradient_root[i]];
+            plan->sliced_gradient[i] = plan->sliced_gradient[p->gradient_root[i]];
+        }
     return CS_OK;
 }
 
@@ -360,6 +375,9 @@ static cs_status allocate_plan(planner *p, block_list *list, cs_error *err) {
     plan->steps = calloc(n, sizeof *plan->steps);
     plan->backward = calloc(n + hooked + 2 * groups, sizeof *plan->backward);
     plan->value = calloc(4 * n + slots, sizeof *plan->value);
+    plan->sliced_value = calloc(2 * n + slots, sizeof *plan->sliced_value);
+    plan->sliced_mask = plan->sliced_value ? plan->sliced_value + n : NULL;
+    plan->sliced_gradient = plan->sliced_value ? plan->sliced_value + 2 * n : NULL;
     plan->saved = plan->value ? plan->value + n : NULL;
     plan->output = plan->value ? plan->value + 2 * n : NULL;
     plan->mask = plan->value ? plan->value + 3 * n : NULL;
@@ -369,8 +387,9 @@ static cs_status allocate_plan(planner *p, block_list *list, cs_error *err) {
     p->last_read = calloc(n + 2 * slots, sizeof *p->last_read);
     list->blocks = calloc(4 * n + slots + hooked + tensors + 3, sizeof *list->blocks);
     list->target = calloc(4 * n + slots + hooked + tensors + 3, sizeof *list->target);
-    CS_CHECK(plan->parameter && plan->steps && plan->backward && plan->value && p->consumers &&
-                 p->absorbed && p->last_read && list->blocks && list->target,
+    CS_CHECK(plan->parameter && plan->steps && plan->backward && plan->value &&
+                 plan->sliced_value && p->consumers && p->absorbed && p->last_read &&
+                 list->blocks && list->target,
              CS_ERROR_MEMORY, "not enough memory for the plan of %zu nodes", n);
     p->consumer = p->consumers + n;
     p->slot_tensor = p->consumer + n;
@@ -398,6 +417,7 @@ cs_status plan_create(const plan_request *request, run_plan *result, cs_error *e
         make_steps(&p);
         status = planner_make_backward(&p, err);
         planner_fuse_backward(&p);
+        planner_slice(&p);
     }
     if (status == CS_OK)
         status = place_all(&p, &list, err);
@@ -417,6 +437,7 @@ void plan_free(run_plan *plan) {
     free(plan->steps);
     free(plan->backward);
     free(plan->value);
+    free(plan->sliced_value);
     free(plan->parameter);
     free(plan->blocks);
     memset(plan, 0, sizeof *plan);

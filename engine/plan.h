@@ -47,6 +47,7 @@ typedef struct plan_backward {
     int slot[2];    /* where it goes */
     int relu, norm; /* nodes behind it whose backward pass its epilogue does, or -1 */
     int mask;       /* the ReLU whose closed gates are zeros of the output's gradient, or -1 */
+    int32_t time;
     hook_call *call;
     double seconds[2]; /* what its parameters' gradients, and its inputs', took the last time */
 } plan_backward;
@@ -82,6 +83,12 @@ typedef struct run_plan {
     int step_count;
     plan_backward *backward;
     int backward_count;
+    /* The first `sliced` steps, and the backward operations from `sliced_backward` on, run for
+     * `slice` images at a time, so that these stay in the caches; memory that no others use is for
+     * so many images (sliced_value, sliced_mask: per node; sliced_gradient: as `gradient`). */
+    int sliced, sliced_backward;
+    int64_t slice;
+    bool *sliced_value, *sliced_mask, *sliced_gradient;
     /* Per node: where its value, its gates or winners, and its own output lie in the arena (the
      * value, unless a hook may replace that and the backward pass needs the output). */
     size_t *value, *saved, *output;

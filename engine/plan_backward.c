@@ -29,7 +29,7 @@ static void share_memory(planner *p, int node, int32_t time) {
 /* Plans one node's backward operation at `time`. */
 static void plan_node_backward(planner *p, int node, int32_t time) {
     const cs_node_info *info = &p->model->nodes[node];
-    plan_backward op = {.kind = BACKWARD_NODE, .node = node};
+    plan_backward op = {.kind = BACKWARD_NODE, .node = node, .time = time};
     for (int k = info->inputs - 1; k >= 0; k--) {
         const int input = info->input[k];
         if (!p->needed[input])
@@ -158,5 +158,6 @@ cs_status planner_make_backward(planner *p, cs_error *err) {
         }
         close_groups(p, i, &time);
     }
+    p->last_time = time;
     return check_reached(p, err);
 }

@@ -21,6 +21,7 @@ typedef struct planner {
     int *contributions; /* gradient contributions planned so far */
     int *gradient_root; /* the slot whose memory it shares */
     int32_t *gradient_begin, *gradient_end;
+    int32_t last_time; /* of the last backward operation */
 } planner;
 
 static inline const layer *planner_layer(const planner *p, int node) {
@@ -47,6 +48,13 @@ static inline bool planner_keeps_input(const planner *p, int node) {
 /* plan_backward.c: makes the backward operations. Errors: CS_ERROR_ARGUMENT (a gradient is asked
  * for that the seed does not depend on). */
 cs_status planner_make_backward(planner *p, cs_error *err);
+
+/* plan_slice.c: which steps and operations run for a few images at a time. */
+void planner_slice(planner *p);
+
+/* Memory that lives from `begin` to `end`, as the slices have it: true where it is for a slice's
+ * images alone; else it outlives them, or they it, and that is said. */
+bool planner_in_slices(const planner *p, int32_t *begin, int32_t *end);
 
 /* plan_fuse.c: convolutions do what follows them in place. */
 void planner_fuse_backward(planner *p);

@@ -75,6 +75,22 @@ static inline void *run_gates(const cs_run *run, int node) {
     return saved ? saved : run_at(run, run->plan.mask[node]);
 }
 
+/* Images from `first` on in memory of a node's values or gradients, or of a ReLU's gates; NULL stays
+ * NULL. `sliced`: it is for one slice of the batch, which begins there (run_plan). */
+static inline void *run_values_from(const cs_run *run, int node, const void *memory, bool sliced,
+                                    int64_t first) {
+    const cs_shape s = run->shapes[node];
+    const size_t image = (size_t)(s.c * s.h * s.w) * cs_dtype_size(run->dtype);
+    return memory ? (char *)memory + (sliced ? 0 : (size_t)first * image) : NULL;
+}
+
+static inline void *run_gates_from(const cs_run *run, int node, const void *memory, int64_t first) {
+    const cs_shape s = run->shapes[node];
+    const size_t image = (size_t)(s.h * s.w) * layer_gate_words(s.c) * sizeof(uint16_t);
+    return memory ? (char *)memory + (run->plan.sliced_mask[node] ? 0 : (size_t)first * image)
+                  : NULL;
+}
+
 /* The gates by which readers of a ReLU skip its zeros, or NULL. */
 static inline void *run_mask(const cs_run *run, int node) {
     return run->plan.mask[node] == PLAN_NOWHERE ? NULL : run_gates(run, node);

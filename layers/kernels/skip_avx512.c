@@ -102,11 +102,9 @@ static inline void fetch_rows(const char *next, size_t panel_bytes, int panels, 
 
 /* sum += x[c] * w[c] of JOINED_PIXELS pixels for the lowest channel c of the mask, which is taken
  * out of it: a weight loaded once serves them all. */
-static inline __attribute__((always_inline)) void add_lowest_joined(vector (*sum)[SUMS / 2],
-                                                                    uint64_t *bits,
-                                                                    const REAL *const *source,
-                                                                    size_t first, const block *b,
-                                                                    const int vectors) {
+static inline __attribute__((always_inline)) void
+add_lowest_joined(vector (*sum)[SUMS / 2], uint64_t *bits, const REAL *const *source, size_t first,
+                  const block *b, const int vectors) {
     const size_t c = (size_t)__builtin_ctzll(*bits);
     vector x[JOINED_PIXELS];
     *bits &= *bits - 1;
