@@ -9,7 +9,7 @@
 #define STRIP_LIMIT 224
 
 /* Results whose sums wait in memory while a skipping kernel goes through the weights: with 8 panels
- * of floats 28 KB. */
+ * of floats 56 KB. */
 #define STRIP_SUMS 112
 
 /* What a part keeps between units. */
