@@ -162,6 +162,7 @@ static unsigned run_skipping(const NAME(unit) *unit) {
     const NAME(convolve) *work = unit->work;
     const size_t length = unit->strip->length;
     const size_t pieces = (length + STRIP_SUMS - 1) / STRIP_SUMS;
+    const REAL *next = unit->panel + (size_t)unit->panels * work->panel_size;
     unsigned flags = 0;
     for (size_t i = 0; i < pieces; i++) {
         size_t begin, end;
@@ -178,6 +179,7 @@ static unsigned run_skipping(const NAME(unit) *unit) {
             .panel_size = work->panel_size,
             .tap_panel = work->tap_panel,
             .bias = unit->bias,
+            .ahead = i + 1 == pieces && next < unit->panel_end ? next : NULL,
             .acc = unit->strip->acc,
         };
         work->kernels->skip_tile(&tile);

@@ -93,8 +93,9 @@ typedef struct NAME(skip_tile) {
     const REAL *panel;
     size_t panel_size;
     const size_t *tap_panel;
-    const REAL *bias; /* [panels][16] */
-    REAL *acc;        /* [pixels][panels][16], 64-byte aligned */
+    const REAL *bias;  /* [panels][16] */
+    const REAL *ahead; /* panels that are wanted next, laid out as these, or NULL */
+    REAL *acc;         /* [pixels][panels][16], 64-byte aligned */
 } NAME(skip_tile);
 
 /* The fused epilogue of a tile: acc[p * acc_stride + 0..lanes) goes through scale and shift (batch

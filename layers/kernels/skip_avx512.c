@@ -15,9 +15,10 @@
 #include <assert.h>
 #include <string.h>
 
-#define BLOCK 64                     /* channels of a block: bits of a mask */
-#define WORDS (BLOCK / KERNEL_PANEL) /* words of a mask */
-#define SUMS  (SKIP_PANELS * VECTORS)
+#define BLOCK      64                     /* channels of a block: bits of a mask */
+#define WORDS      (BLOCK / KERNEL_PANEL) /* words of a mask */
+#define SUMS       (SKIP_PANELS * VECTORS)
+#define FEW_PIXELS 64 /* a block of them is done before memory has answered */
 
 /* Hides from the compiler how these were computed, or it computes them again at each use. */
 #define KEEP_IN_REGISTERS(a, b) __asm__("" : "+r"(a), "+r"(b))
@@ -92,12 +93,38 @@ static inline __attribute__((always_inline)) void add_block(const block *given, 
     }
 }
 
-/* Has a share of the next block's weights fetched: rows `from` to `to` of all panels. */
-static inline void fetch_rows(const char *next, size_t panel_bytes, int panels, int from, int to) {
-    for (int j = 0; j < panels; j++)
-        for (int c = from; c < to; c++)
-            _mm_prefetch(next + (size_t)j * panel_bytes + (size_t)c * KERNEL_PANEL * sizeof(REAL),
-                         _MM_HINT_T0);
+/* Weights that are wanted soon: the next block's in the first cache, and those of the one behind in
+ * the second, for memory answers too late for one block's time. NULL: none. */
+typedef struct wanted {
+    const char *next, *later;
+    size_t panel_bytes;
+    int pairs; /* of pixels, each of which has a share of them fetched */
+} wanted;
+
+/* The weights `blocks` blocks behind channel c of tap t, or NULL. */
+static const char *block_behind(const NAME(skip_tile) *tile, size_t t, size_t c, size_t blocks) {
+    if (tile->channels % BLOCK != 0)
+        return NULL;
+    const size_t at = t * tile->channels + c + blocks * BLOCK;
+    const size_t tap = at / tile->channels, rest = at % tile->channels * KERNEL_PANEL;
+    if (tap < tile->taps)
+        return (const char *)(tile->panel + tile->tap_panel[tap] + rest);
+    return tile->ahead && tap < 2 * tile->taps
+               ? (const char *)(tile->ahead + tile->tap_panel[tap - tile->taps] + rest)
+               : NULL;
+}
+
+/* Has the share of one pair of pixels fetched, in all panels. */
+static inline __attribute__((always_inline)) void fetch_share(const wanted *w, int pair,
+                                                              const int panels) {
+    const int from = BLOCK * pair / w->pairs, to = BLOCK * (pair + 1) / w->pairs;
+    const size_t row = KERNEL_PANEL * sizeof(REAL);
+    for (int c = from; w->next && c < to; c++)
+        for (int j = 0; j < panels; j++)
+            _mm_prefetch(w->next + (size_t)j * w->panel_bytes + (size_t)c * row, _MM_HINT_T0);
+    for (int c = from; w->later && c < to; c++)
+        for (int j = 0; j < panels; j++)
+            _mm_prefetch(w->later + (size_t)j * w->panel_bytes + (size_t)c * row, _MM_HINT_T1);
 }
 
 /* sum += x[c] * w[c] of JOINED_PIXELS pixels for the lowest channel c of the mask, which is taken
@@ -163,7 +190,7 @@ static inline uint64_t joined_mask(const uint16_t *const *masks, size_t word, si
 
 static inline __attribute__((always_inline)) void run_block(const NAME(skip_tile) *tile,
                                                             const block *b, size_t tap,
-                                                            size_t first, const char *next,
+                                                            size_t first, const wanted *soon,
                                                             const int panels) {
     const REAL *const *x = tile->source + tap * tile->source_stride;
     const uint16_t *const *m = tile->nonzero + tap * tile->source_stride;
@@ -181,9 +208,7 @@ static inline __attribute__((always_inline)) void run_block(const NAME(skip_tile
             add_block_joined(b, x + p, first, joined_mask(m + p, word, b->words), 0, acc, panels,
                              1);
     for (; p + 2 <= tile->pixels; p += 2, acc += 2 * panels * KERNEL_PANEL) {
-        if (next)
-            fetch_rows(next, tile->panel_size * sizeof(REAL), panels, BLOCK * p / tile->pixels,
-                       BLOCK * (p + 2) / tile->pixels);
+        fetch_share(soon, p / 2, panels);
         add_block(b, x[p] + first, x[p + 1] + first, mask_of(m[p] + word, b->words),
                   mask_of(m[p + 1] + word, b->words), acc, panels, true);
     }
@@ -207,12 +232,13 @@ static inline __attribute__((always_inline)) void skip_panels(const NAME(skip_ti
             for (int j = 0; j < 4; j++)
                 b.weight[j] =
                     (const char *)(weight + (j < panels ? (size_t)j : 0) * tile->panel_size);
-            const char *next = NULL;
-            if (c + 2 * BLOCK <= tile->channels)
-                next = (const char *)(weight + BLOCK * KERNEL_PANEL);
-            else if (t + 1 < tile->taps && tile->channels >= BLOCK)
-                next = (const char *)(tile->panel + tile->tap_panel[t + 1]);
-            run_block(tile, &b, t, c, next, panels);
+            const wanted soon = {
+                .next = block_behind(tile, t, c, 1),
+                .later = tile->pixels <= FEW_PIXELS ? block_behind(tile, t, c, 2) : NULL,
+                .panel_bytes = tile->panel_size * sizeof(REAL),
+                .pairs = tile->pixels / 2,
+            };
+            run_block(tile, &b, t, c, &soon, panels);
         }
 }
 
