@@ -75,8 +75,8 @@ static inline void *run_gates(const cs_run *run, int node) {
     return saved ? saved : run_at(run, run->plan.mask[node]);
 }
 
-/* Images from `first` on in memory of a node's values or gradients, or of a ReLU's gates; NULL stays
- * NULL. `sliced`: it is for one slice of the batch, which begins there (run_plan). */
+/* Images from `first` on in memory of a node's values or gradients, or of a ReLU's gates; NULL
+ * stays NULL. `sliced`: it is for one slice of the batch, which begins there (run_plan). */
 static inline void *run_values_from(const cs_run *run, int node, const void *memory, bool sliced,
                                     int64_t first) {
     const cs_shape s = run->shapes[node];

@@ -58,8 +58,8 @@ static bool phase_inside(const NAME(convolve) *work, size_t first, int64_t py, i
     return row + py < work->result.h && (int64_t)first % work->result.w + px < work->result.w;
 }
 
-/* The tile once for each phase that its pixels have, or for each row of them, which lie side by side
- * (gates do not). */
+/* The tile once for each phase that its pixels have, or for each row of phases, which lie side by
+ * side (gates do not). */
 static unsigned finish_phases(const NAME(unit) *unit, const NAME(finish_tile) *tile) {
     const NAME(convolve) *work = unit->work;
     const int64_t c = work->result.c, wide = work->phases->wide;

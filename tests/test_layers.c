@@ -82,7 +82,7 @@ static const layer_case cases[] = {
     CONV(1, 5, 6, 10, 3, 3, 1, 1, 3, 2, 1, 1, 1, 1, false),
     CONV(1, 1, 3, 17, 16, 1, 9, 2, 8, 0, 2, 1, 1, 1, true),
     CONV(1, 1, 13, 12, 2, 9, 3, 4, 4, 1, 0, 1, 1, 1, false),
-    CONV(5, 2, 3, 5, 2, 3, 5, 1, 1, 0, 0, 1, 1, 1, true),     /* one output pixel */
+    CONV(5, 2, 3, 5, 2, 3, 5, 1, 1, 0, 0, 1, 1, 1, true), /* one output pixel */
     CONV(1, 7, 6, 6, 9, 3, 3, 5, 5, 2, 2, 1, 1, 1, false),
     CONV(1, 40, 6, 5, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, false),
     CONV(2, 3, 5, 6, 4, 3, 3, 1, 1, 4, 5, 1, 1, 1, true), /* padding wider than the kernel */

@@ -11,10 +11,10 @@
 
 #include <assert.h>
 
-/* Pixel p's source. There are more of them than registers; with one column gcc keeps those left over
- * in vector registers, whence they come back more slowly than from the table. */
-static inline __attribute__((always_inline)) const REAL *
-source_at(const REAL *const *source, const int p, const int columns) {
+/* Pixel p's source. There are more of them than registers; with one column gcc keeps those left
+ * over in vector registers, whence they come back more slowly than from the table. */
+static inline __attribute__((always_inline)) const REAL *source_at(const REAL *const *source,
+                                                                   const int p, const int columns) {
     return columns == 1 && p >= 8 ? ((const REAL *const volatile *)source)[p] : source[p];
 }
 
