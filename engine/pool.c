@@ -1,7 +1,9 @@
 /* pool.c - threads that wait for work: they spin for a short while, then sleep.
  *
  * A round is a generation number: the driver publishes the work, raises `generation`, does part 0
- * itself, and waits until `pending` is 0.
+ * itself, and waits until `pending` is 0. Each thread has a part of its own, and when it is done
+ * with that takes those that nobody has begun: a thread that sleeps, or whose CPU is at work for
+ * another process, holds nobody up unless it is in the middle of a part.
  */
 #include "pool.h"
 #include "cpu.h"
@@ -26,6 +28,7 @@ struct cs_pool {
     pthread_cond_t wake, done;
     atomic_uint generation;
     atomic_int pending;
+    atomic_uint *claimed; /* of each part: the last generation in which somebody took it */
     bool stop;
 #if defined(__linux__)
     cpu_set_t allowed; /* CPUs that the process may use, where there are enough for all threads */
@@ -132,6 +135,27 @@ static unsigned wait_for_work(cs_pool *pool, int part, unsigned seen) {
     return atomic_load_explicit(&pool->generation, memory_order_acquire);
 }
 
+/* Takes a part that nobody has taken in this generation. Each part is taken once in every one, so
+ * that a thread that comes too late, for a generation that is past, takes nothing. */
+static bool claim(cs_pool *pool, int part, unsigned generation) {
+    unsigned before = generation - 1;
+    return atomic_compare_exchange_strong_explicit(&pool->claimed[part], &before, generation,
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* The thread's own part, and then all that are left; returns how many. */
+static int work_parts(cs_pool *pool, int own, unsigned generation) {
+    int done = 0;
+    for (int i = 0; i < pool->threads; i++) {
+        const int part = (own + i) % pool->threads;
+        if (!claim(pool, part, generation))
+            continue;
+        pool->work(pool->argument, (size_t)part, (size_t)pool->threads);
+        done++;
+    }
+    return done;
+}
+
 static void *thread_main(void *argument) {
     const worker me = *(worker *)argument;
     cs_pool *pool = me.pool;
@@ -142,8 +166,9 @@ static void *thread_main(void *argument) {
         seen = wait_for_work(pool, me.part, seen);
         if (pool->stop)
             return NULL;
-        pool->work(pool->argument, (size_t)me.part, (size_t)pool->threads);
-        if (atomic_fetch_sub_explicit(&pool->pending, 1, memory_order_acq_rel) == 1) {
+        const int done = work_parts(pool, me.part, seen);
+        if (done > 0 &&
+            atomic_fetch_sub_explicit(&pool->pending, done, memory_order_acq_rel) == done) {
             pthread_mutex_lock(&pool->lock);
             pthread_cond_signal(&pool->done);
             pthread_mutex_unlock(&pool->lock);
@@ -169,11 +194,12 @@ cs_status pool_create(int threads, cs_pool **out, cs_error *err) {
     CS_CHECK(pool, CS_ERROR_MEMORY, "not enough memory for a pool of %d threads", threads);
     pool->threads = threads;
     pool->thread = calloc((size_t)threads, sizeof *pool->thread);
+    pool->claimed = calloc((size_t)threads, sizeof *pool->claimed);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
     learn_places(pool);
-    bool ok = pool->thread != NULL;
+    bool ok = pool->thread && pool->claimed;
     while (ok && pool->started < threads - 1)
         ok = start_thread(pool);
     if (!ok) {
@@ -186,25 +212,28 @@ cs_status pool_create(int threads, cs_pool **out, cs_error *err) {
     return CS_OK;
 }
 
-static void publish(cs_pool *pool) {
+/* Returns the new generation. */
+static unsigned publish(cs_pool *pool) {
     pthread_mutex_lock(&pool->lock);
     place_sleepers(pool);
-    atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
+    const unsigned before = atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
+    return before + 1;
 }
 
 void pool_free(cs_pool *pool) {
     if (!pool)
         return;
     pool->stop = true;
-    publish(pool);
+    (void)publish(pool);
     for (int i = 0; i < pool->started; i++)
         pthread_join(pool->thread[i], NULL);
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
     forget_places(pool);
+    free(pool->claimed);
     free(pool->thread);
     free(pool);
 }
@@ -229,10 +258,11 @@ void pool_run(cs_pool *pool, void (*work)(void *argument, size_t part, size_t pa
     } else {
         pool->work = work;
         pool->argument = argument;
-        atomic_store_explicit(&pool->pending, pool->threads - 1, memory_order_relaxed);
-        publish(pool);
-        work(argument, 0, (size_t)pool->threads);
-        wait_until_done(pool);
+        atomic_store_explicit(&pool->pending, pool->threads, memory_order_relaxed);
+        const unsigned generation = publish(pool);
+        const int done = work_parts(pool, 0, generation);
+        if (atomic_fetch_sub_explicit(&pool->pending, done, memory_order_acq_rel) != done)
+            wait_until_done(pool);
     }
     cpu_restore_rounding(before);
 }
