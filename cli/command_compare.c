@@ -103,7 +103,7 @@ static cs_status write_report(compare_job *job, const char *name,
     FILE *file = open_memstream(&text, &size);
     CS_CHECK(file, CS_ERROR_MEMORY, "out of memory");
     print(job, file);
-    cs_status status = close_text(file, err);
+    cs_status status = close_text(file, &text, err);
     if (status == CS_OK)
         status = output_folder_path(&job->folder, path, err, "%s", name);
     if (status == CS_OK)

@@ -200,6 +200,7 @@ static cs_status prepare(trace_job *job, cs_error *err) {
     job->scene.values = calloc(nodes, sizeof *job->scene.values);
     job->scene.gradients = calloc(nodes, sizeof *job->scene.gradients);
     CS_CHECK(job->scene.values && job->scene.gradients, CS_ERROR_MEMORY, "out of memory");
+    CS_TRY(trace_find_reached(&job->scene, err));
     CS_TRY(cs_run_create(job->model, &job->how, &job->run, err));
     if (settings->parameter)
         CS_TRY(find_parameter(job, err));
@@ -367,6 +368,7 @@ static int trace_run(int argc, char **argv) {
     trace_free(&job.lines);
     free(job.scene.values);
     free(job.scene.gradients);
+    free(job.scene.reached);
     cs_gates_free(job.gates);
     cs_input_free(&job.input);
     cs_run_free(job.run);

@@ -36,9 +36,9 @@ bool is_image_error(cs_status status) {
            status == CS_ERROR_MISMATCH || status == CS_ERROR_NUMERIC || status == CS_ERROR_LIMIT;
 }
 
-cs_status close_text(FILE *file, cs_error *err) {
+cs_status close_text(FILE *file, char *const *text, cs_error *err) {
     const bool good = !ferror(file);
-    CS_CHECK(fclose(file) == 0 && good, CS_ERROR_MEMORY, "out of memory");
+    CS_CHECK(fclose(file) == 0 && good && *text, CS_ERROR_MEMORY, "out of memory");
     return CS_OK;
 }
 

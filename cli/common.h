@@ -26,9 +26,10 @@ int fail(const char *command, const cs_error *err);
 /* Whether a status concerns one image (unreadable, refused, NaN) and the others can go on. */
 bool is_image_error(cs_status status);
 
-/* Closes a stream of open_memstream; CS_ERROR_MEMORY where it could not take everything, which
- * fclose alone does not tell. */
-cs_status close_text(FILE *file, cs_error *err);
+/* Closes a stream of open_memstream to *text; CS_ERROR_MEMORY where it could not take everything,
+ * which fclose alone does not tell, or *text is NULL: fclose makes the memory fit, and says nothing
+ * where that fails. */
+cs_status close_text(FILE *file, char *const *text, cs_error *err);
 
 /* Flushes stdout; CS_ERROR_OUTPUT where it could not take everything. */
 cs_status flush_stdout(cs_error *err);

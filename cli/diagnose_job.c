@@ -60,7 +60,7 @@ static cs_status make_state(const diagnose_job *job, char **text, cs_error *err)
             target, job->roi_text ? job->roi_text : "none", roi, job->has_changes ? "on" : "off",
             job->figures ? "on" : "off", job->seed, engine_name(job->how.engine),
             cs_dtype_name(job->how.dtype), job->records.layout.size);
-    cs_status status = close_text(file, err);
+    cs_status status = close_text(file, text, err);
     if (status != CS_OK) {
         free(*text);
         *text = NULL;

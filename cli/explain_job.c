@@ -279,7 +279,7 @@ cs_status explain_job_finish(explain_job *job, cs_error *err) {
     put_close(w);
     put_manifest_machine(w, job->run);
     put_close(w);
-    cs_status status = close_text(w->file, err);
+    cs_status status = close_text(w->file, &job->manifest_text, err);
     w->file = NULL;
     CS_TRY(status);
     CS_TRY(output_folder_path(&job->folder, path, err, "manifest.json"));

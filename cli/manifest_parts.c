@@ -56,7 +56,7 @@ cs_status write_document(const output_folder *folder, const char *name,
     json_writer w = {.file = open_memstream(&text, &size), .pretty = true};
     CS_CHECK(w.file, CS_ERROR_MEMORY, "out of memory");
     put(&w, job);
-    cs_status status = close_text(w.file, err);
+    cs_status status = close_text(w.file, &text, err);
     if (status == CS_OK)
         status = cs_file_write(path, text, size, err);
     if (status == CS_OK && show)

@@ -79,7 +79,7 @@ cs_status radiograph_set_write(const radiograph_set *set, const char *folder, cs
     for (int64_t i = 0; i < set->count && status == CS_OK; i++)
         status = write_one(set, i, folder, table, err);
     bool whole = !ferror(table);
-    if ((fclose(table) != 0 || !whole) && status == CS_OK)
+    if ((fclose(table) != 0 || !whole || !text) && status == CS_OK)
         status = cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "no memory for the table of labels");
     snprintf(path, sizeof path, "%s/labels.csv", folder);
     if (status == CS_OK)

@@ -61,6 +61,7 @@ typedef struct trace_scene {
     int seed_node; /* where the backward pass began */
     cs_tensor *values, *gradients;
     const cs_gates *gates;
+    bool *reached; /* trace_find_reached's: nodes that the backward pass goes through */
 } trace_scene;
 
 /* A node's output, and the gradient with respect to it: written into *t and returned. What they
@@ -75,6 +76,10 @@ double trace_gradient(trace *t, const trace_scene *s, int node, trace_place at);
 double trace_parameter_gradient(trace *t, const trace_scene *s, int tensor, const int64_t at[4]);
 /* The tensor's place among a node's parameters that are learned, or -1. */
 int trace_parameter_slot(const trace_scene *s, int node, int tensor);
+
+/* Finds what the backward pass goes through, from the seed node on; the caller frees
+ * scene->reached. Errors: CS_ERROR_MEMORY. */
+cs_status trace_find_reached(trace_scene *s, cs_error *err);
 
 /* Whether the backward pass goes from the seed node to `node`. */
 bool trace_reaches(const trace_scene *s, int node);

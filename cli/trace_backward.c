@@ -310,19 +310,17 @@ static void add_up(trace *t, const trace_scene *s, int producer, const contribut
     }
 }
 
-bool trace_reaches(const trace_scene *s, int node) {
-    const int count = cs_model_node_count(s->model);
-    bool *reached = calloc((size_t)count, sizeof *reached);
-    if (!reached)
-        return false;
-    reached[s->seed_node] = true;
-    for (int i = s->seed_node; i > node; i--)
-        for (int k = 0; reached[i] && k < cs_model_node(s->model, i)->inputs; k++)
-            reached[cs_model_node(s->model, i)->input[k]] = true;
-    const bool result = reached[node];
-    free(reached);
-    return result;
+cs_status trace_find_reached(trace_scene *s, cs_error *err) {
+    s->reached = calloc((size_t)cs_model_node_count(s->model), sizeof *s->reached);
+    CS_CHECK(s->reached, CS_ERROR_MEMORY, "out of memory");
+    s->reached[s->seed_node] = true;
+    for (int i = s->seed_node; i > 0; i--)
+        for (int k = 0; s->reached[i] && k < cs_model_node(s->model, i)->inputs; k++)
+            s->reached[cs_model_node(s->model, i)->input[k]] = true;
+    return CS_OK;
 }
+
+bool trace_reaches(const trace_scene *s, int node) { return s->reached[node]; }
 
 double trace_gradient(trace *t, const trace_scene *s, int node, trace_place at) {
     contribution *items = calloc(2 * (size_t)cs_model_node_count(s->model), sizeof *items);

@@ -138,6 +138,7 @@ static void check_model(cs_model *model, int seed, cs_dtype dtype,
                          .seed_node = cs_model_output_node(model),
                          .values = calloc((size_t)count, sizeof(cs_tensor)),
                          .gradients = calloc((size_t)count, sizeof(cs_tensor))};
+    REQUIRE_OK(trace_find_reached(&scene, &err), err);
     REQUIRE_OK(cs_run_gates(run, &gates, &err), err);
     scene.gates = gates;
     for (int i = 0; i < count; i++) {
@@ -155,6 +156,7 @@ static void check_model(cs_model *model, int seed, cs_dtype dtype,
     }
     free(scene.values);
     free(scene.gradients);
+    free(scene.reached);
     cs_gates_free(gates);
     cs_run_free(run);
     cs_model_free(model);
