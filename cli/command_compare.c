@@ -100,10 +100,10 @@ static cs_status write_report(compare_job *job, const char *name,
                               void (*print)(const compare_job *, FILE *), cs_error *err) {
     char path[PATH_MAX], *text = NULL;
     size_t size = 0;
-    FILE *file = open_memstream(&text, &size);
+    FILE *file = open_text(&text, &size);
     CS_CHECK(file, CS_ERROR_MEMORY, "out of memory");
     print(job, file);
-    cs_status status = close_text(file, &text, err);
+    cs_status status = close_text(file, err);
     if (status == CS_OK)
         status = output_folder_path(&job->folder, path, err, "%s", name);
     if (status == CS_OK)

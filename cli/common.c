@@ -36,9 +36,58 @@ bool is_image_error(cs_status status) {
            status == CS_ERROR_MISMATCH || status == CS_ERROR_NUMERIC || status == CS_ERROR_LIMIT;
 }
 
-cs_status close_text(FILE *file, char *const *text, cs_error *err) {
-    const bool good = !ferror(file);
-    CS_CHECK(fclose(file) == 0 && good && *text, CS_ERROR_MEMORY, "out of memory");
+typedef struct text_memory {
+    char **text;
+    size_t *size, room;
+    bool full;
+} text_memory;
+
+static ssize_t text_write(void *cookie, const char *data, size_t size) {
+    text_memory *m = cookie;
+    if (m->room - *m->size <= size) {
+        const size_t room = 2 * (*m->size + size) + 1;
+        char *more = m->full ? NULL : realloc(*m->text, room);
+        if (!more) {
+            m->full = true;
+            return 0;
+        }
+        *m->text = more;
+        m->room = room;
+    }
+    memcpy(*m->text + *m->size, data, size);
+    *m->size += size;
+    (*m->text)[*m->size] = 0;
+    return (ssize_t)size;
+}
+
+static int text_close(void *cookie) {
+    text_memory *m = cookie;
+    const bool full = m->full;
+    free(m);
+    return full ? -1 : 0;
+}
+
+FILE *open_text(char **text, size_t *size) {
+    text_memory *m = malloc(sizeof *m);
+    *text = calloc(1, 1);
+    *size = 0;
+    if (m)
+        *m = (text_memory){text, size, 1, false};
+    FILE *file =
+        m && *text
+            ? fopencookie(m, "w", (cookie_io_functions_t){.write = text_write, .close = text_close})
+            : NULL;
+    if (!file) {
+        free(m);
+        free(*text);
+        *text = NULL;
+    }
+    return file;
+}
+
+cs_status close_text(FILE *file, cs_error *err) {
+    const bool good = fflush(file) == 0 && !ferror(file);
+    CS_CHECK(fclose(file) == 0 && good, CS_ERROR_MEMORY, "out of memory");
     return CS_OK;
 }
 

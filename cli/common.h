@@ -26,10 +26,13 @@ int fail(const char *command, const cs_error *err);
 /* Whether a status concerns one image (unreadable, refused, NaN) and the others can go on. */
 bool is_image_error(cs_status status);
 
-/* Closes a stream of open_memstream to *text; CS_ERROR_MEMORY where it could not take everything,
- * which fclose alone does not tell, or *text is NULL: fclose makes the memory fit, and says nothing
- * where that fails. */
-cs_status close_text(FILE *file, char *const *text, cs_error *err);
+/* A stream into memory: *text, ending in 0, and its *size stand once close_text said CS_OK; free
+ * *text in any case. NULL where there is no memory. Unlike open_memstream's, which may lose a
+ * character without a word, a failed allocation is never forgotten. */
+FILE *open_text(char **text, size_t *size);
+
+/* Closes it; CS_ERROR_MEMORY where it could not take everything. */
+cs_status close_text(FILE *file, cs_error *err);
 
 /* Flushes stdout; CS_ERROR_OUTPUT where it could not take everything. */
 cs_status flush_stdout(cs_error *err);

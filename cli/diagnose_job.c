@@ -49,7 +49,7 @@ static cs_status make_state(const diagnose_job *job, char **text, cs_error *err)
     CS_TRY(diagnose_list_sha256(&job->list, list, err));
     CS_TRY(diagnose_roi_sha256(&job->roi, roi, err));
     cs_target_print(&job->what.target, target);
-    FILE *file = open_memstream(text, &size);
+    FILE *file = open_text(text, &size);
     CS_CHECK(file, CS_ERROR_MEMORY, "out of memory");
     fprintf(file,
             "cnnscope: %s\nmodel: %s\nweights: %s\nimages: %s\nmethod: %s\nlayer: %s\nclass: %s\n"
@@ -60,7 +60,7 @@ static cs_status make_state(const diagnose_job *job, char **text, cs_error *err)
             target, job->roi_text ? job->roi_text : "none", roi, job->has_changes ? "on" : "off",
             job->figures ? "on" : "off", job->seed, engine_name(job->how.engine),
             cs_dtype_name(job->how.dtype), job->records.layout.size);
-    cs_status status = close_text(file, text, err);
+    cs_status status = close_text(file, err);
     if (status != CS_OK) {
         free(*text);
         *text = NULL;

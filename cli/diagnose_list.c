@@ -228,7 +228,7 @@ cs_status diagnose_list_sha256(const diagnose_list *list, char out[CS_SHA256_HEX
                                cs_error *err) {
     char *text = NULL;
     size_t size = 0;
-    FILE *file = open_memstream(&text, &size);
+    FILE *file = open_text(&text, &size);
     if (!file)
         return out_of_memory(err);
     for (int64_t c = 0; c < list->column_count; c++)
@@ -240,7 +240,7 @@ cs_status diagnose_list_sha256(const diagnose_list *list, char out[CS_SHA256_HEX
         for (int64_t c = 0; c < list->column_count; c++)
             fprintf(file, "%s%c", e->columns[c], 0);
     }
-    cs_status status = close_text(file, &text, err);
+    cs_status status = close_text(file, err);
     if (status == CS_OK)
         cs_sha256_hex(text, size, out);
     free(text);

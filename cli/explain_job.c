@@ -52,7 +52,7 @@ static cs_status begin_manifest(explain_job *job, cs_error *err) {
     char target[32];
     json_writer *w = &job->manifest;
     w->pretty = true;
-    w->file = open_memstream(&job->manifest_text, &job->manifest_size);
+    w->file = open_text(&job->manifest_text, &job->manifest_size);
     CS_CHECK(w->file, CS_ERROR_MEMORY, "out of memory");
     put_object(w, NULL);
     put_manifest_head(w, "explain", job->model_path, job->model);
@@ -279,7 +279,7 @@ cs_status explain_job_finish(explain_job *job, cs_error *err) {
     put_close(w);
     put_manifest_machine(w, job->run);
     put_close(w);
-    cs_status status = close_text(w->file, &job->manifest_text, err);
+    cs_status status = close_text(w->file, err);
     w->file = NULL;
     CS_TRY(status);
     CS_TRY(output_folder_path(&job->folder, path, err, "manifest.json"));

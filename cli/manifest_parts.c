@@ -53,10 +53,10 @@ cs_status write_document(const output_folder *folder, const char *name,
     char path[PATH_MAX], *text = NULL;
     size_t size = 0;
     CS_TRY(output_folder_path(folder, path, err, "%s", name));
-    json_writer w = {.file = open_memstream(&text, &size), .pretty = true};
+    json_writer w = {.file = open_text(&text, &size), .pretty = true};
     CS_CHECK(w.file, CS_ERROR_MEMORY, "out of memory");
     put(&w, job);
-    cs_status status = close_text(w.file, &text, err);
+    cs_status status = close_text(w.file, err);
     if (status == CS_OK)
         status = cs_file_write(path, text, size, err);
     if (status == CS_OK && show)

@@ -1,4 +1,5 @@
 #include "radiograph_set.h"
+#include "common.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -72,14 +73,14 @@ cs_status radiograph_set_write(const radiograph_set *set, const char *folder, cs
     CS_TRY(make_folders(folder, err));
     char *text = NULL, path[PATH_MAX];
     size_t size = 0;
-    FILE *table = open_memstream(&text, &size);
+    FILE *table = open_text(&text, &size);
     CS_CHECK(table, CS_ERROR_MEMORY, "no memory for the table of labels");
     cs_status status = CS_OK;
     fprintf(table, "file,class,plant,seed\n");
     for (int64_t i = 0; i < set->count && status == CS_OK; i++)
         status = write_one(set, i, folder, table, err);
-    bool whole = !ferror(table);
-    if ((fclose(table) != 0 || !whole || !text) && status == CS_OK)
+    cs_error lost;
+    if (close_text(table, &lost) != CS_OK && status == CS_OK)
         status = cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "no memory for the table of labels");
     snprintf(path, sizeof path, "%s/labels.csv", folder);
     if (status == CS_OK)
