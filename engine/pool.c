@@ -29,7 +29,7 @@ struct cs_pool {
     atomic_uint generation;
     atomic_int pending;
     atomic_uint *claimed; /* of each part: the last generation in which somebody took it */
-    atomic_bool stop; /* a thread that comes late for a round looks at any time */
+    atomic_bool stop;     /* a thread that comes late for a round looks at any time */
 #if defined(__linux__)
     cpu_set_t allowed; /* CPUs that the process may use, where there are enough for all threads */
     bool places;       /* there are */
