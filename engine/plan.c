@@ -69,14 +69,8 @@ static void make_steps(planner *p) {
 
 /* ------------------------------------------------------------------ memory --------------- */
 
-/* Of one image. */
-static size_t image_bytes(const planner *p, int node) {
-    const cs_shape s = p->request->shapes[node];
-    return (size_t)(s.c * s.h * s.w) * cs_dtype_size(p->request->dtype);
-}
-
 static size_t value_bytes(const planner *p, int node) {
-    return cs_align64((size_t)p->request->batch * image_bytes(p, node));
+    return cs_align64((size_t)p->request->batch * planner_image_bytes(p, node));
 }
 
 /* A block, and where its offset is to be told. */
@@ -157,8 +151,9 @@ static void list_values(planner *p, block_list *list) {
                            node == p->model->output ||
                            (planner_layer(p, node)->needs_output && p->passed[node]);
         const int32_t born = s + 1;
-        add_images(p, list, &plan->value[node], &plan->sliced_value[node], image_bytes(p, node),
-                   born, stays ? PLAN_END : (last_read[node] > born ? last_read[node] : born));
+        add_images(p, list, &plan->value[node], &plan->sliced_value[node],
+                   planner_image_bytes(p, node), born,
+                   stays ? PLAN_END : (last_read[node] > born ? last_read[node] : born));
     }
 }
 
@@ -238,7 +233,8 @@ static void list_gradients(planner *p, block_list *list) {
     for (int i = 0; i < count; i++)
         if (p->gradient_root[i] == i)
             add_images(p, list, &p->plan->gradient[i], &p->plan->sliced_gradient[i],
-                       image_bytes(p, p->slot_tensor[i]), p->gradient_begin[i], p->gradient_end[i]);
+                       planner_image_bytes(p, p->slot_tensor[i]), p->gradient_begin[i],
+                       p->gradient_end[i]);
 }
 
 /* Gradients of parameters live as long as the plan. */

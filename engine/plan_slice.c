@@ -11,18 +11,13 @@
 /* What a step of a slice may read and write besides weights: about what the caches hold. */
 #define SLICE_BYTES ((int64_t)4 << 20)
 
-static int64_t image_bytes(const planner *p, int node) {
-    const cs_shape s = p->request->shapes[node];
-    return s.c * s.h * s.w * (int64_t)cs_dtype_size(p->request->dtype);
-}
-
 /* What a step reads and writes of one image. */
 static int64_t step_bytes(const planner *p, const plan_step *step) {
     const cs_node_info *info = &p->model->nodes[step->first];
-    int64_t bytes = image_bytes(p, step->last);
+    int64_t bytes = (int64_t)planner_image_bytes(p, step->last);
     for (int k = 0; k < info->inputs; k++)
-        bytes += image_bytes(p, info->input[k]);
-    return bytes + (step->residual >= 0 ? image_bytes(p, step->residual) : 0);
+        bytes += (int64_t)planner_image_bytes(p, info->input[k]);
+    return bytes + (step->residual >= 0 ? (int64_t)planner_image_bytes(p, step->residual) : 0);
 }
 
 static int64_t weight_bytes(const planner *p, const plan_step *step) {

@@ -28,6 +28,12 @@ static inline const layer *planner_layer(const planner *p, int node) {
     return plan_layer(p->model, node, p->request->engine, p->request->dtype, p->request->training);
 }
 
+/* A node's value, of one image. */
+static inline size_t planner_image_bytes(const planner *p, int node) {
+    const cs_shape s = p->request->shapes[node];
+    return (size_t)(s.c * s.h * s.w) * cs_dtype_size(p->request->dtype);
+}
+
 /* Parameter `i` of a node (0 weight, 1 bias) is there and its gradient is asked for. */
 static inline bool planner_wants(const planner *p, int node, int i) {
     const cs_node_info *info = &p->model->nodes[node];

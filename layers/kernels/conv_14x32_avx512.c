@@ -126,7 +126,7 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
 }
 /* clang-format on */
 
-/* Measured on an Intel Xeon (Sapphire Rapids), where a load beside each multiply-add takes half as
+/* Measured on an Intel Xeon with AVX-512, where a load beside each multiply-add takes half as
  * much time again, */
 const NAME(kernels) NAME(kernels_avx512) = TABLE(60, 700);
 /* and on an AMD EPYC (Zen 5), whose loads keep up. */
