@@ -1,4 +1,4 @@
-/* pool.h - a small pool of threads with a static partition.
+/* pool.h - a small pool of threads: work in fixed parts, each done by whichever thread is free.
  *
  * Our own rather than OpenMP: libgomp gives ThreadSanitizer false races and hangs after a fork.
  */
@@ -13,9 +13,10 @@ typedef struct cs_pool cs_pool;
 cs_status pool_create(int threads, cs_pool **pool, cs_error *err);
 void pool_free(cs_pool *pool);
 
-/* Calls work(argument, part, threads) for each part, part 0 on the calling thread, and returns when
- * all are done. While it runs, each thread's floating-point control is round-to-nearest with
- * subnormals kept; the caller's is restored. Only one thread may drive a pool at a time. */
+/* Calls work(argument, part, threads) once for each part, on whichever thread (the calling one does
+ * its share), and returns when all are done. While it runs, each thread's floating-point control is
+ * round-to-nearest with subnormals kept; the caller's is restored. Only one thread may drive a pool
+ * at a time. */
 void pool_run(cs_pool *pool, void (*work)(void *argument, size_t part, size_t parts),
               void *argument);
 
