@@ -5,7 +5,8 @@
  * writes first inputs for the fuzz targets.
  *
  * Each test runs in a process of its own (Check's default), with a time limit. A suite's line, and
- * whatever it had to say, stand together when it ends; Check's summary is the last line.
+ * whatever it had to say, stand together when it ends (a suite that runs alone is heard as it goes:
+ * some take half an hour); Check's summary is the last line.
  */
 #include "fuzz_seeds.h"
 #include "hostile_table.h"
@@ -72,7 +73,7 @@ typedef struct outcome {
 typedef struct job {
     pid_t process;
     int pipe;     /* its outcome comes here */
-    FILE *output; /* what it and its tests print */
+    FILE *output; /* what it and its tests print; NULL: nothing is held back */
     double begun; /* seconds */
 } job;
 
@@ -101,17 +102,19 @@ static void run_suite(size_t s, int to) {
     _exit(write(to, &done, sizeof done) == (ssize_t)sizeof done ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-static bool job_start(job *j, size_t s) {
+static bool job_start(job *j, size_t s, bool alone) {
     int ends[2];
-    j->output = tmpfile();
-    if (!j->output || pipe(ends) != 0)
+    j->output = alone ? NULL : tmpfile();
+    if ((!alone && !j->output) || pipe(ends) != 0)
         return false;
     fflush(NULL);
     j->begun = cs_seconds();
     j->process = fork();
     if (j->process == 0) {
-        dup2(fileno(j->output), STDOUT_FILENO);
-        dup2(fileno(j->output), STDERR_FILENO);
+        if (j->output) {
+            dup2(fileno(j->output), STDOUT_FILENO);
+            dup2(fileno(j->output), STDERR_FILENO);
+        }
         close(ends[0]);
         run_suite(s, ends[1]);
     }
@@ -130,10 +133,12 @@ static void job_end(job *j, size_t s, outcome *all) {
     close(j->pipe);
     printf("%-20s %5d checks %7.1f s%s\n", suites[s].name, done.checks, cs_seconds() - j->begun,
            done.failures + done.errors ? "  FAILED" : "");
-    rewind(j->output);
-    for (size_t got; (got = fread(block, 1, sizeof block, j->output)) > 0;)
-        fwrite(block, 1, got, stdout);
-    fclose(j->output);
+    if (j->output) {
+        rewind(j->output);
+        for (size_t got; (got = fread(block, 1, sizeof block, j->output)) > 0;)
+            fwrite(block, 1, got, stdout);
+        fclose(j->output);
+    }
     fflush(stdout);
     all->checks += done.checks;
     all->failures += done.failures;
@@ -154,10 +159,11 @@ static int run_all(int argc, char **argv) {
     outcome all = {0};
     int running = 0;
     const int most = jobs_wanted();
+    const bool alone = argc == 2;
     for (size_t s = 0; s < SUITE_COUNT; s++) {
         if (!is_wanted(suites[s].name, argc, argv))
             continue;
-        if (suites[s].make == NULL || !job_start(&jobs[s], s)) {
+        if (suites[s].make == NULL || !job_start(&jobs[s], s, alone)) {
             fprintf(stderr, "suite '%s' %s\n", suites[s].name,
                     suites[s].make == NULL ? "was not built" : strerror(errno));
             all.errors++;
