@@ -126,7 +126,7 @@ static cs_status report(compare_job *job, const compare_settings *settings, cs_e
         compare_print_json(job, stdout);
     else if (settings->csv)
         compare_print_csv(job, true, stdout);
-    else if (!job->common->quiet)
+    else if (!job->common->quiet || !job->folder.partial[0]) /* results must go somewhere */
         compare_print_table(job, stdout);
     if (job->folder.partial[0] && !job->common->quiet && !job->common->json && !settings->csv)
         printf("\n%s/*/comparison-figure.png\n", visible(job->folder.final, shown));

@@ -129,7 +129,9 @@ START_TEST(test_compare_table_and_folder) {
     require_text(manifest, "\"insertion_area\"");
     free(manifest);
     require_code(cli_run("compare " EXAMPLE_MODEL " %s -o %s/out", picture, folder), 6);
-    require_code(cli_run("compare " EXAMPLE_MODEL " %s -q -m all -o %s/a", picture, folder), 0);
+    result = cli_run("compare " EXAMPLE_MODEL " %s -q -m all -o %s/a", picture, folder);
+    require_code(result, 0);
+    ck_assert_str_eq(result.out, "");
     require_code(cli_run("compare " EXAMPLE_MODEL " %s -q -m all --threads 3 --batch 2 -o %s/b",
                          picture, folder),
                  0);
@@ -154,6 +156,14 @@ START_TEST(test_compare_json_and_csv) {
     ck_assert_int_eq(lines_of(result.out), 5);
     require_text(result.out, ",bytes,seconds\r\n");
     require_text(result.out, ",random,,layer4,ok,");
+}
+END_TEST
+
+START_TEST(test_quiet_comparison_without_a_folder_prints_its_table) {
+    cli_result result = cli_run("compare " EXAMPLE_MODEL " %s --methods gradcam -q", picture);
+    require_code(result, 0);
+    require_text(result.out, "\ngradcam ");
+    require_text(result.out, "\nrandom ");
 }
 END_TEST
 
@@ -229,6 +239,7 @@ Suite *suite_cli_compare(void) {
     tcase_add_loop_test(tests, test_what_is_refused, 0, REFUSED_COUNT);
     tcase_add_test(tests, test_compare_table_and_folder);
     tcase_add_test(tests, test_compare_json_and_csv);
+    tcase_add_test(tests, test_quiet_comparison_without_a_folder_prints_its_table);
     tcase_add_test(tests, test_compare_with_masks);
     tcase_add_test(tests, test_compare_goes_on_after_an_unreadable_image);
     tcase_add_test(tests, test_interrupted_between_passes);
