@@ -190,12 +190,19 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-p
 # filled lane by lane for uninitialised.
 TSAN := -fsanitize=thread -fno-omit-frame-pointer $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
 
-asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan/
-	$(Q)CK_TIMEOUT_MULTIPLIER=5 $(MAKE) --no-print-directory BUILD=build-asan OPT=-O2 SANITIZE='$(ASAN)' test
+# The tests in a build of their own: folder's ending, sanitizer, target, and the program that runs them.
+sanitized = $(Q)CK_TIMEOUT_MULTIPLIER=5 $(MAKE) --no-print-directory BUILD=build-$(1) OPT=-O2 SANITIZE='$(2)' \
+  TEST_RUNNER='$(4)' $(3)
 
-tsan: ## all tests under ThreadSanitizer, in build-tsan/
-	$(Q)CK_TIMEOUT_MULTIPLIER=5 $(MAKE) --no-print-directory BUILD=build-tsan OPT=-O2 SANITIZE='$(TSAN)' \
-	  TEST_RUNNER='setarch $(ARCH) -R' test
+asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan/; one suite: make asan-SUITE
+	$(call sanitized,asan,$(ASAN),test)
+asan-%:
+	$(call sanitized,asan,$(ASAN),test-$*)
+
+tsan: ## all tests under ThreadSanitizer, in build-tsan/; one suite: make tsan-SUITE
+	$(call sanitized,tsan,$(TSAN),test,setarch $(ARCH) -R)
+tsan-%:
+	$(call sanitized,tsan,$(TSAN),test-$*,setarch $(ARCH) -R)
 
 lint: $(LIB) ## our rules, formatting, cppcheck, clang-tidy (make deps-lint installs them)
 	$(Q)tools/lint.sh $(LIB)
