@@ -59,4 +59,5 @@ def predictions(model_json, images, *options):
 
 
 def largest(a):
-    return float(np.abs(np.asarray(a)).max())
+    """Of the absolute values; infinity where there is NaN, which Python's max() would lose."""
+    return float(np.nan_to_num(np.abs(np.asarray(a)), nan=np.inf).max())

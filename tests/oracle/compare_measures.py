@@ -114,7 +114,7 @@ def main(data):
     worst = {}
 
     def note(what, difference):
-        worst[what] = max(worst.get(what, 0), float(difference))
+        worst[what] = max(worst.get(what, 0), largest(difference))
 
     for path, entry in zip(images, report_json["images"]):
         x, c = preprocess(path, 32).double(), entry["class"]
