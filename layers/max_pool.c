@@ -8,8 +8,6 @@
  */
 #include "layer_real.h"
 
-#include <string.h>
-
 /* The first tap whose position start + tap*dilation is not negative, so inside at the near side. */
 static int64_t first_tap(int64_t start, int64_t dilation) {
     return start >= 0 ? 0 : (-start + dilation - 1) / dilation;
@@ -43,79 +41,50 @@ static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out,
     return (size_t)(batch * out.h * out.w * out.c) * sizeof(int32_t);
 }
 
-/* One window of all channels. */
-static void pool_window(const layer_call *call, int64_t n, int64_t oy, int64_t ox, REAL *y,
-                        int32_t *winner) {
-    const cs_node_attributes *a = call->attributes;
-    const NAME(kernels) *kernels = call->kernels;
-    const size_t channels = (size_t)call->in.c;
-    const int64_t top = oy * a->stride[0] - a->padding[0], left = ox * a->stride[1] - a->padding[1];
-    const REAL *image = (const REAL *)call->input[0] + NAME(row_at)(call->in, n, 0);
-    bool first = true;
-    for (int64_t r = first_tap(top, a->dilation[0]); r < a->kernel_size[0]; r++) {
-        const int64_t iy = top + r * a->dilation[0];
-        for (int64_t s = first_tap(left, a->dilation[1]); iy < call->in.h && s < a->kernel_size[1];
-             s++) {
-            const int64_t ix = left + s * a->dilation[1];
-            if (ix >= call->in.w)
-                break;
-            const REAL *x = image + (iy * call->in.w + ix) * call->in.c;
-            const int32_t index = (int32_t)(iy * call->in.w + ix);
-            if (first) {
-                memcpy(y, x, channels * sizeof *y);
-                for (size_t c = 0; winner && c < channels; c++)
-                    winner[c] = index;
-            } else {
-                kernels->pool_offer(channels, x, index, y, winner);
-            }
-            first = false;
-        }
-    }
-    for (size_t c = 0; c < channels; c++)
-        y[c] += 0;
+/* The taps of one axis inside the map: the first one's position, and how many there are. */
+static int64_t taps_inside(const cs_node_attributes *a, int axis, int64_t out, int64_t in,
+                           int64_t *first) {
+    const int64_t start = out * a->stride[axis] - a->padding[axis], dilation = a->dilation[axis];
+    const int64_t tap = first_tap(start, dilation);
+    const int64_t behind = (in - start + dilation - 1) / dilation; /* the first tap beyond */
+    *first = start + tap * dilation;
+    return (behind < a->kernel_size[axis] ? behind : a->kernel_size[axis]) - tap;
 }
 
-#define TOGETHER 64 /* channels whose ties are counted side by side */
-
-/* Windows whose winner is not the only element of its value (zero left out). */
-static int64_t count_ties(const layer_call *call, int64_t n, int64_t oy, int64_t ox,
-                          const REAL *y) {
+/* The elements of window (oy, ox) of image n. */
+static NAME(pool_window) window_at(const layer_call *call, int64_t n, int64_t oy, int64_t ox) {
     const cs_node_attributes *a = call->attributes;
-    const NAME(kernels) *kernels = call->kernels;
-    const int64_t top = oy * a->stride[0] - a->padding[0], left = ox * a->stride[1] - a->padding[1];
-    const REAL *image = (const REAL *)call->input[0] + NAME(row_at)(call->in, n, 0);
-    int64_t ties = 0;
-    for (int64_t c = 0; c < call->in.c; c += TOGETHER) {
-        const size_t some = (size_t)(call->in.c - c < TOGETHER ? call->in.c - c : TOGETHER);
-        int32_t equal[TOGETHER] = {0};
-        for (int64_t r = first_tap(top, a->dilation[0]); r < a->kernel_size[0]; r++)
-            for (int64_t s = first_tap(left, a->dilation[1]); s < a->kernel_size[1]; s++) {
-                const int64_t iy = top + r * a->dilation[0], ix = left + s * a->dilation[1];
-                if (iy < call->in.h && ix < call->in.w)
-                    kernels->pool_equal(some, image + (iy * call->in.w + ix) * call->in.c + c,
-                                        y + c, equal);
-            }
-        for (size_t i = 0; i < some; i++)
-            ties += (equal[i] > 1) & (y[(size_t)c + i] != 0);
-    }
-    return ties;
+    const cs_shape in = call->in;
+    int64_t iy, ix;
+    const int64_t rows = taps_inside(a, 0, oy, in.h, &iy), cols = taps_inside(a, 1, ox, in.w, &ix);
+    return (NAME(pool_window)){
+        .channels = (size_t)in.c,
+        .rows = (size_t)rows,
+        .cols = (size_t)cols,
+        .row_step = (size_t)(a->dilation[0] * in.w * in.c),
+        .col_step = (size_t)(a->dilation[1] * in.c),
+        .from = (const REAL *)call->input[0] + NAME(row_at)(in, n, iy) + ix * in.c,
+        .index = (int32_t)(iy * in.w + ix),
+        .index_row = (int32_t)(a->dilation[0] * in.w),
+        .index_col = (int32_t)a->dilation[1],
+    };
 }
 
 static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     const size_t pixel_size = (size_t)call->out.c;
+    const NAME(kernels) *kernels = call->kernels;
     size_t begin, end;
     bool bad = false;
     cs_share((size_t)(call->batch * call->out.h * call->out.w), part, parts, &begin, &end);
     for (size_t q = begin; q < end; q++) {
         const int64_t ox = (int64_t)q % call->out.w, row = (int64_t)q / call->out.w;
         const int64_t n = row / call->out.h, oy = row % call->out.h;
-        REAL *y = (REAL *)call->output + q * pixel_size;
-        pool_window(call, n, oy, ox, y,
-                    call->saved ? (int32_t *)call->saved + q * pixel_size : NULL);
-        for (size_t c = 0; c < pixel_size; c++)
-            bad |= NAME(not_finite)(y[c]);
+        NAME(pool_window) window = window_at(call, n, oy, ox);
+        window.to = (REAL *)call->output + q * pixel_size;
+        window.winner = call->saved ? (int32_t *)call->saved + q * pixel_size : NULL;
+        bad |= kernels->pool_maximum(&window) != 0;
         if (call->saved && call->ties)
-            *call->ties += count_ties(call, n, oy, ox, y);
+            *call->ties += (int64_t)kernels->pool_ties(&window);
     }
     return bad ? LAYER_OWN : 0U;
 }
@@ -140,52 +109,65 @@ static unsigned forward_imposed(const layer_call *call, size_t part, size_t part
     return bad ? LAYER_OWN : 0U;
 }
 
+/* The windows of one axis that hold one element: the first, how many, and how far apart. */
+typedef struct holders {
+    int64_t first, count, step;
+} holders;
+
+static holders holders_of(const cs_node_attributes *a, int axis, int64_t in, int64_t out) {
+    const int64_t reach = (a->kernel_size[axis] - 1) * a->dilation[axis];
+    const int64_t behind = (in + a->padding[axis]) / a->stride[axis] + 1;
+    const int64_t lowest = in + a->padding[axis] - reach;
+    holders h = {.step = 1};
+    for (int64_t o = lowest <= 0 ? 0 : (lowest + a->stride[axis] - 1) / a->stride[axis];
+         o < out && o < behind; o++) {
+        if ((in + a->padding[axis] - o * a->stride[axis]) % a->dilation[axis] != 0)
+            continue;
+        if (h.count == 0)
+            h.first = o;
+        else if (h.count == 1)
+            h.step = o - h.first;
+        h.count++;
+    }
+    return h;
+}
+
+/* Those of every column, for a part. */
 static size_t scratch_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch,
                            layer_pass pass) {
     (void)a, (void)out, (void)batch;
-    return pass == PASS_BACKWARD ? cs_align64(NAME(row_size)(in) * sizeof(REAL)) : 0;
-}
-
-/* Sums row iy of the input gradient in `sum`: windows ascending, as they may reach this row. Only
- * the one element that won adds anything but zero. */
-static void gather_row(const layer_call *call, int64_t n, int64_t iy, REAL *sum) {
-    const cs_node_attributes *a = call->attributes;
-    const NAME(kernels) *kernels = call->kernels;
-    const size_t channels = (size_t)call->in.c;
-    const int64_t reach = (a->kernel_size[0] - 1) * a->dilation[0];
-    const int64_t lowest = iy + a->padding[0] - reach;
-    const int64_t first = lowest <= 0 ? 0 : (lowest + a->stride[0] - 1) / a->stride[0];
-    for (int64_t oy = first; oy < call->out.h && oy * a->stride[0] - a->padding[0] <= iy; oy++) {
-        if ((iy + a->padding[0] - oy * a->stride[0]) % a->dilation[0] != 0)
-            continue;
-        for (int64_t ox = 0; ox < call->out.w; ox++) {
-            const size_t at = NAME(row_at)(call->out, n, oy) + (size_t)ox * channels;
-            const int64_t left = ox * a->stride[1] - a->padding[1];
-            for (int64_t s = first_tap(left, a->dilation[1]); s < a->kernel_size[1]; s++) {
-                const int64_t ix = left + s * a->dilation[1];
-                if (ix >= call->in.w)
-                    break;
-                kernels->pool_return(channels, (const int32_t *)call->saved + at,
-                                     (int32_t)(iy * call->in.w + ix),
-                                     (const REAL *)call->doutput + at, sum + (size_t)ix * channels);
-            }
-        }
-    }
+    return pass == PASS_BACKWARD ? cs_align64((size_t)in.w * sizeof(holders)) : 0;
 }
 
 static unsigned backward(const layer_call *call, size_t part, size_t parts) {
-    const size_t size = NAME(row_size)(call->in);
-    REAL *sum = call->scratch;
+    const cs_node_attributes *a = call->attributes;
+    const NAME(kernels) *kernels = call->kernels;
+    const cs_shape in = call->in, out = call->out;
     size_t begin, end;
-    bool bad = false;
-    cs_share((size_t)(call->batch * call->in.h), part, parts, &begin, &end);
+    unsigned bad = 0;
+    holders *columns = call->scratch;
+    for (int64_t ix = 0; ix < in.w; ix++)
+        columns[ix] = holders_of(a, 1, ix, out.w);
+    cs_share((size_t)(call->batch * in.h), part, parts, &begin, &end);
     for (size_t row = begin; row < end; row++) {
-        REAL *dx = (REAL *)call->dinput[0] + row * size;
-        memset(sum, 0, size * sizeof(REAL));
-        gather_row(call, (int64_t)row / call->in.h, (int64_t)row % call->in.h, sum);
-        for (size_t i = 0; i < size; i++) {
-            bad |= NAME(not_finite)(sum[i]);
-            NAME(deliver)(&dx[i], sum[i], call->add[0]);
+        const int64_t n = (int64_t)row / in.h, iy = (int64_t)row % in.h;
+        const holders y = holders_of(a, 0, iy, out.h);
+        for (int64_t ix = 0; ix < in.w; ix++) {
+            const holders x = columns[ix];
+            const size_t at = NAME(row_at)(out, n, y.first) + (size_t)(x.first * out.c);
+            const NAME(pool_window) windows = {
+                .channels = (size_t)in.c,
+                .rows = (size_t)y.count,
+                .cols = (size_t)x.count,
+                .row_step = (size_t)(y.step * out.w * out.c),
+                .col_step = (size_t)(x.step * out.c),
+                .from = (const REAL *)call->doutput + at,
+                .winner = (int32_t *)call->saved + at,
+                .index = (int32_t)(iy * in.w + ix),
+                .to = (REAL *)call->dinput[0] + row * NAME(row_size)(in) + (size_t)(ix * in.c),
+                .add = call->add[0],
+            };
+            bad |= kernels->pool_return(&windows);
         }
     }
     return bad ? LAYER_OWN : 0U;

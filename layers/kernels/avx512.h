@@ -85,6 +85,11 @@ void AVX512(skip_tile)(const NAME(skip_tile) *tile);
 /* outer_14x32_avx512.c */
 unsigned AVX512(outer_tile)(const NAME(outer_tile) *tile);
 
+/* pool_avx512.c */
+unsigned AVX512(pool_maximum)(const NAME(pool_window) *window);
+size_t AVX512(pool_ties)(const NAME(pool_window) *window);
+unsigned AVX512(pool_return)(const NAME(pool_window) *windows);
+
 /* finish_avx512.c */
 unsigned AVX512(finish_tile)(const NAME(finish_tile) *tile);
 

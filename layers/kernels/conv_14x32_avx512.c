@@ -118,9 +118,9 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
     .product_rows = AVX512(product_rows),                                                       \
     .gradient_rows = AVX512(gradient_rows),                                                     \
     .gate_rows = AVX512(gate_rows),                                                             \
-    .pool_offer = PORTABLE(pool_offer),                                                         \
-    .pool_equal = PORTABLE(pool_equal),                                                         \
-    .pool_return = PORTABLE(pool_return),                                                       \
+    .pool_maximum = AVX512(pool_maximum),                                                           \
+    .pool_ties = AVX512(pool_ties),                                                           \
+    .pool_return = AVX512(pool_return),                                                         \
     .norm_rows = AVX512(norm_rows),                                                             \
     .norm_backward_rows = AVX512(norm_backward_rows),                                           \
 }

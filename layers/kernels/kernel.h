@@ -132,6 +132,21 @@ typedef struct NAME(norm_rows) {
     REAL *out;
 } NAME(norm_rows);
 
+/* A window of max pooling, of all channels: rows x cols elements that lie row_step and col_step
+ * REALs apart. Forward, `from` points to the first element and `index` counts them (index_row from
+ * one row to the next, index_col in a row); the window's own are the winners and the maxima, `to`.
+ * Backward, it is the windows that hold one element: `from` points to the first one's dy, `winner`
+ * to its winners, `index` is the element's and `to` its gradient. */
+typedef struct NAME(pool_window) {
+    size_t channels, rows, cols;
+    size_t row_step, col_step;
+    const REAL *from;
+    int32_t *winner; /* forward: or NULL */
+    int32_t index, index_row, index_col;
+    REAL *to;
+    bool add; /* backward: added to what is there */
+} NAME(pool_window);
+
 /* The sums over rows that the gradients of batch norm in training are made of, in double, going on
  * from what is in acc: with d = x - mean, acc[0] and acc[2]: dy, acc[1] and acc[3]: fma(dy, d,
  * acc); the first two are a batch's, the others an image's. */
@@ -181,12 +196,14 @@ typedef struct NAME(kernels) {
      * row. */
     void (*gate_rows)(size_t rows, size_t channels, const REAL *dy, const uint16_t *open, REAL *dx,
                       bool add);
-    /* Max pooling, one more element of a window: y = x and winner = index (where it is given)
-     * unless y >= x or y is NaN; count += (x == y); sum += (winner == index ? dy : +0). */
-    void (*pool_offer)(size_t channels, const REAL *x, int32_t index, REAL *y, int32_t *winner);
-    void (*pool_equal)(size_t channels, const REAL *x, const REAL *y, int32_t *count);
-    void (*pool_return)(size_t channels, const int32_t *winner, int32_t index, const REAL *dy,
-                        REAL *sum);
+    /* Max pooling. The first element wins until a later one is greater, or is the first NaN;
+     * to = the winner + 0. Returns STAGE_OWN or 0. */
+    unsigned (*pool_maximum)(const NAME(pool_window) *window);
+    /* How many channels have a maximum that is not zero and equals more than one element. */
+    size_t (*pool_ties)(const NAME(pool_window) *window);
+    /* sum = +0; for windows row by row: sum += (winner == index ? dy : +0); to = sum + 0, or
+     * (to + sum) + 0. Returns STAGE_OWN where the sum is NaN or infinite, or 0. */
+    unsigned (*pool_return)(const NAME(pool_window) *windows);
     /* Returns STAGE_OWN and STAGE_ADD as finish_tile does STAGE_SCALE and STAGE_ADD. */
     unsigned (*norm_rows)(const NAME(norm_rows) *work);
     /* dx = (REAL)(s * ((dy - a) - (x - mean) * b)) + 0, each step in double. coefficients: s, a,

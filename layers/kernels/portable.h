@@ -73,9 +73,8 @@ unsigned PORTABLE(norm_backward_rows)(size_t rows, size_t channels, const REAL *
 /* pool_portable.c */
 void PORTABLE(gate_rows)(size_t rows, size_t channels, const REAL *dy, const uint16_t *open,
                          REAL *dx, bool add);
-void PORTABLE(pool_offer)(size_t channels, const REAL *x, int32_t index, REAL *y, int32_t *winner);
-void PORTABLE(pool_equal)(size_t channels, const REAL *x, const REAL *y, int32_t *count);
-void PORTABLE(pool_return)(size_t channels, const int32_t *winner, int32_t index, const REAL *dy,
-                           REAL *sum);
+unsigned PORTABLE(pool_maximum)(const NAME(pool_window) *window);
+size_t PORTABLE(pool_ties)(const NAME(pool_window) *window);
+unsigned PORTABLE(pool_return)(const NAME(pool_window) *windows);
 
 #endif
