@@ -379,7 +379,7 @@ static cs_status allocate_plan(planner *p, block_list *list, cs_error *err) {
     plan->mask = plan->value ? plan->value + 3 * n : NULL;
     plan->gradient = plan->value ? plan->value + 4 * n : NULL;
     p->consumers = calloc(2 * n + 3 * slots, sizeof *p->consumers);
-    p->absorbed = calloc(3 * n, sizeof *p->absorbed);
+    p->absorbed = calloc(3 * n + slots, sizeof *p->absorbed);
     p->last_read = calloc(n + 2 * slots, sizeof *p->last_read);
     list->blocks = calloc(4 * n + slots + hooked + tensors + 3, sizeof *list->blocks);
     list->target = calloc(4 * n + slots + hooked + tensors + 3, sizeof *list->target);
@@ -393,6 +393,7 @@ static cs_status allocate_plan(planner *p, block_list *list, cs_error *err) {
     p->gradient_root = p->contributions + slots;
     p->needed = p->absorbed + n;
     p->passed = p->absorbed + 2 * n;
+    p->lent = p->absorbed + 3 * n;
     p->gradient_begin = p->last_read + n;
     p->gradient_end = p->gradient_begin + slots;
     for (size_t i = 0; i < slots; i++) {

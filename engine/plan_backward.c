@@ -13,7 +13,7 @@ static void share_memory(planner *p, int node, int32_t time) {
     const cs_node_info *info = &p->model->nodes[node];
     const int input = info->input[0];
     const bool twice = info->inputs == 2 && info->input[1] == input;
-    if (!planner_layer(p, node)->in_place || gradient_watched(p, node) || twice)
+    if (!planner_layer(p, node)->in_place || gradient_watched(p, node) || p->lent[node] || twice)
         return;
     /* Only where this is the input's one contribution. */
     int readers = 0;
@@ -24,6 +24,25 @@ static void share_memory(planner *p, int node, int32_t time) {
         p->gradient_root[input] = p->gradient_root[node];
         p->gradient_begin[input] = time;
     }
+}
+
+/* Lets the gradient of a sum's second input live there, too, where the first's is only read and
+ * gone before anybody adds to the second's: the branch around a residual block is not copied. */
+static void lend_memory(planner *p, int node, const plan_backward *op) {
+    const cs_node_info *info = &p->model->nodes[node];
+    const int first = info->input[0], second = info->input[1];
+    if (info->inputs != 2 || !op->wanted[0] || !op->wanted[1] || op->add[0] || op->add[1] ||
+        op->slot[0] != first || op->slot[1] != second || p->request->hooks->count > 0 ||
+        p->gradient_root[first] != p->gradient_root[node] || p->gradient_root[second] != second ||
+        gradient_watched(p, first))
+        return;
+    for (int i = first; i < node; i++)
+        for (int k = 0; k < p->model->nodes[i].inputs; k++)
+            if (p->model->nodes[i].input[k] == second)
+                return;
+    p->gradient_root[second] = p->gradient_root[node];
+    p->lent[first] = true;
+    p->lent[second] = second > first; /* whose operation comes before the first's */
 }
 
 /* Plans one node's backward operation at `time`. */
@@ -47,6 +66,7 @@ static void plan_node_backward(planner *p, int node, int32_t time) {
         if (k == 0 && !op.add[k] && slot == input)
             share_memory(p, node, time);
     }
+    lend_memory(p, node, &op);
     op.params = planner_wants_any(p, node);
     p->passed[node] = op.wanted[0] || op.wanted[1] || op.params;
     if (p->passed[node])

@@ -20,6 +20,7 @@ typedef struct planner {
     int *slot_tensor;   /* the node whose gradient it is part of */
     int *contributions; /* gradient contributions planned so far */
     int *gradient_root; /* the slot whose memory it shares */
+    bool *lent;         /* another's gradient stands in its memory: it is only read */
     int32_t *gradient_begin, *gradient_end;
     int32_t last_time; /* of the last backward operation */
 } planner;
