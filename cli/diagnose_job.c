@@ -51,16 +51,20 @@ static cs_status make_state(const diagnose_job *job, char **text, cs_error *err)
     cs_target_print(&job->what.target, target);
     FILE *file = open_text(text, &size);
     CS_CHECK(file, CS_ERROR_MEMORY, "out of memory");
-    fprintf(file,
-            "cnnscope: %s\nmodel: %s\nweights: %s\nimages: %s\nmethod: %s\nlayer: %s\nclass: %s\n"
-            "target: %s\nregion of interest: %s\nmask: %s\ncounterfactuals: %s\nfigures: %s\n"
-            "seed: %" PRIu64 "\nengine: %s\ntype: %s\nrecord: %zu\n",
-            CNNSCOPE_VERSION, cs_model_manifest_sha256(job->model),
-            cs_model_binary_sha256(job->model), list, job->what.method, job->layer, job->class_text,
-            target, job->roi_text ? job->roi_text : "none", roi, job->has_changes ? "on" : "off",
-            job->figures ? "on" : "off", job->seed, engine_name(job->how.engine),
-            cs_dtype_name(job->how.dtype), job->records.layout.size);
+    /* Of so many values glibc allocates, and a failure is in fprintf's result alone. */
+    const int printed = fprintf(
+        file,
+        "cnnscope: %s\nmodel: %s\nweights: %s\nimages: %s\nmethod: %s\nlayer: %s\nclass: %s\n"
+        "target: %s\nregion of interest: %s\nmask: %s\ncounterfactuals: %s\nfigures: %s\n"
+        "seed: %" PRIu64 "\nengine: %s\ntype: %s\nrecord: %zu\n",
+        CNNSCOPE_VERSION, cs_model_manifest_sha256(job->model), cs_model_binary_sha256(job->model),
+        list, job->what.method, job->layer, job->class_text, target,
+        job->roi_text ? job->roi_text : "none", roi, job->has_changes ? "on" : "off",
+        job->figures ? "on" : "off", job->seed, engine_name(job->how.engine),
+        cs_dtype_name(job->how.dtype), job->records.layout.size);
     cs_status status = close_text(file, err);
+    if (status == CS_OK && printed < 0)
+        status = cs_error_set(err, CS_ERROR_MEMORY, NULL, -1, "out of memory");
     if (status != CS_OK) {
         free(*text);
         *text = NULL;
