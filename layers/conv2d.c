@@ -25,6 +25,8 @@
  */
 #include "layer_real.h"
 
+#include <string.h>
+
 /* Whether all phases of the input gradient are computed side by side. */
 static bool phases_together(const cs_node_attributes *a, int64_t c) {
     const int64_t phases = a->stride[0] * a->stride[1];
@@ -308,6 +310,21 @@ static unsigned run_phase(NAME(convolve) work, const NAME(taps) *taps, const cs_
     return NAME(convolve_part)(&work, part, parts);
 }
 
+/* A phase that no tap reaches. */
+static void clear_phase(const layer_call *call, int64_t py, int64_t px, size_t part, size_t parts) {
+    const cs_node_attributes *a = call->attributes;
+    const cs_shape in = call->in;
+    const int64_t rows = (in.h - py + a->stride[0] - 1) / a->stride[0];
+    size_t begin, end;
+    cs_share((size_t)(call->batch * rows), part, parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const int64_t n = (int64_t)i / rows, iy = (int64_t)i % rows * a->stride[0] + py;
+        REAL *row = (REAL *)call->dinput[0] + NAME(row_at)(in, n, iy);
+        for (int64_t ix = px; ix < in.w; ix += a->stride[1])
+            memset(row + ix * in.c, 0, (size_t)in.c * sizeof *row);
+    }
+}
+
 /* Outputs from the last to the first, which is the order of a phase's taps. */
 static unsigned backward_together(const layer_call *call, size_t part, size_t parts) {
     const cs_node_attributes *a = call->attributes;
@@ -340,7 +357,11 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     for (int64_t py = 0; py < a->stride[0] && py < call->in.h; py++)
         for (int64_t px = 0; px < a->stride[1] && px < call->in.w; px++) {
             const NAME(taps) taps = phase_taps(call, py, px, inner);
-            flags |= run_phase(work, &taps, a, py, px, part, parts);
+            if (taps.count == 0 && !call->add[0] && !call->epilogue.gates &&
+                !call->epilogue.scale_shift)
+                clear_phase(call, py, px, part, parts);
+            else
+                flags |= run_phase(work, &taps, a, py, px, part, parts);
         }
     return flags;
 }
