@@ -158,6 +158,15 @@ static unsigned run_dense(const NAME(unit) *unit, int first, int panels) {
     return flags;
 }
 
+/* The length of a row where results [begin, end) of the strip are whole rows, two by two, of an even length; or 0. */
+static size_t rows_in_pairs(const NAME(convolve) *work, const NAME(strip) *strip, size_t begin,
+                            size_t end) {
+    const size_t row = (size_t)work->cols;
+    const bool whole =
+        row % 2 == 0 && (strip->begin + begin) % row == 0 && (end - begin) % (2 * row) == 0;
+    return whole ? row : 0;
+}
+
 static unsigned run_skipping(const NAME(unit) *unit) {
     const NAME(convolve) *work = unit->work;
     const size_t length = unit->strip->length;
@@ -169,6 +178,7 @@ static unsigned run_skipping(const NAME(unit) *unit) {
         cs_share(length, i, pieces, &begin, &end);
         const NAME(skip_tile) tile = {
             .pixels = (int)(end - begin),
+            .row = (int)rows_in_pairs(work, unit->strip, begin, end),
             .panels = unit->panels,
             .taps = work->taps,
             .channels = (size_t)(work->source.c / work->groups),
@@ -230,19 +240,24 @@ static inline uint64_t four_words(const uint16_t *words, size_t count) {
     return bits;
 }
 
+/* Where the q'th of the neighbours lies that pixel p is joined with: behind it, or in a square. */
+static size_t neighbour(size_t p, size_t q, size_t row) {
+    return row ? p / (2 * row) * (2 * row) + p % (2 * row) / 4 * 2 + q % 2 + q / 2 * row : p + q;
+}
+
 /* About how many channels of the strip's middle tap, whose sources are nearly all of the strip's,
  * are left when zeros that `joined` neighbours share are skipped, summed over its pixels. */
 static size_t count_left(const NAME(convolve) *work, const NAME(strip) *strip, size_t joined) {
     const size_t words = (size_t)(work->source.c / work->groups) / CS_PANEL;
     const uint16_t *const *nonzero = strip->nonzero + work->taps / 2 * STRIP_LIMIT;
+    const size_t row = joined == 4 ? rows_in_pairs(work, strip, 0, strip->length) : 0;
     size_t left = 0;
     for (size_t p = 0; p < strip->length; p += joined * SAMPLED) {
-        const size_t end = p + joined < strip->length ? p + joined : strip->length;
         uint64_t counts = 0;
         for (size_t i = 0; i < words; i += 4) {
             uint64_t bits = 0;
-            for (size_t q = p; q < end; q++)
-                bits |= four_words(nonzero[q] + i, words - i);
+            for (size_t q = 0; q < joined && p + q < strip->length; q++)
+                bits |= four_words(nonzero[neighbour(p, q, row)] + i, words - i);
             counts = add_ones(counts, bits);
         }
         left += SAMPLED * joined * (counts * UINT64_C(0x0001000100010001) >> 48);

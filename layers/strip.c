@@ -98,6 +98,7 @@ static void load_row(const NAME(convolve) *work, NAME(strip) *strip, int64_t n, 
 
 void NAME(strip_load)(const NAME(convolve) *work, NAME(strip) *strip, size_t begin, size_t end) {
     const int64_t per_image = work->rows * work->cols;
+    strip->begin = begin;
     strip->length = end - begin;
     strip->copied = strip->outside = 0;
     for (size_t q = begin; q < end;) {

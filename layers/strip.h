@@ -16,7 +16,8 @@
 typedef struct NAME(strip) {
     REAL acc[STRIP_SUMS * KERNEL_SKIP_LIMIT * KERNEL_PANEL];
     size_t pixel[STRIP_LIMIT]; /* the result pixels */
-    size_t length, row, group; /* which strip and group are loaded */
+    size_t begin, length;      /* the results that are loaded */
+    size_t row, group;         /* which strip and group that is */
     const REAL **source;       /* [taps][STRIP_LIMIT] */
     const uint16_t **nonzero;  /* the same for the source's masks, or NULL */
     REAL *copies;              /* runs that leave the map */

@@ -119,67 +119,95 @@ static const char *block_behind(const NAME(skip_tile) *tile, size_t t, size_t c)
     return tile->ahead ? (const char *)(tile->ahead + tile->tap_panel[0]) : NULL;
 }
 
+/* Where pixel q of joined ones lies: JOINED_PIXELS behind one another, or squares side by side in
+ * two rows, whose pixels share more zeros. */
+static inline __attribute__((always_inline)) size_t joined_at(int q, int row) {
+    return (size_t)(row ? q / 4 * 2 + q % 2 + q % 4 / 2 * row : q);
+}
+
 /* sum += x[c] * w[c] of JOINED_PIXELS pixels for the lowest channel c of the mask, which is taken
  * out of it: a weight loaded once serves them all. */
 static inline __attribute__((always_inline)) void
-add_lowest_joined(vector (*sum)[SUMS / 2], uint64_t *bits, const REAL *const *source, size_t first,
-                  const block *b, const int vectors) {
+add_lowest_joined(vector (*sum)[SUMS / 2], uint64_t *bits, const REAL *const *x, const block *b,
+                  const int vectors) {
     const size_t c = (size_t)__builtin_ctzll(*bits);
-    vector x[JOINED_PIXELS];
+    vector v[JOINED_PIXELS];
     *bits &= *bits - 1;
 #pragma GCC unroll 4
     for (int q = 0; q < JOINED_PIXELS; q++)
-        x[q] = SPREAD(source[q][first + c]);
+        v[q] = SPREAD(x[q][c]);
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; j++) {
         const REAL *w = (const REAL *)(const void *)b->weight[j / VECTORS] + c * KERNEL_PANEL;
         const vector weight = LOAD(w + j % VECTORS * WIDTH);
 #pragma GCC unroll 4
         for (int q = 0; q < JOINED_PIXELS; q++)
-            sum[q][j] = FMA(x[q], weight, sum[q][j]);
+            sum[q][j] = FMA(v[q], weight, sum[q][j]);
     }
 }
 
+/* The channels of which one of JOINED_PIXELS pixels, from `first` on, has a value. */
+static inline uint64_t joined_mask(const uint16_t *const *masks, int first, int row, size_t word,
+                                   size_t words) {
+    uint64_t bits = 0;
+    for (int q = first; q < first + JOINED_PIXELS; q++)
+        bits |= mask_of(masks[joined_at(q, row)] + word, words);
+    return bits;
+}
+
 /* Up to half of the panels, for JOINED_PIXELS pixels together: a channel is left out where it is
- * zero in all of them. Where that is a quarter of the registers at most, two such sets (m and n)
- * are walked side by side, or their chains would not cover the latency of a multiply-add. */
+ * zero in all of them. Where that is a quarter of the registers at most, two such sets are walked
+ * side by side, or their chains would not cover the latency of a multiply-add. */
 static inline __attribute__((always_inline)) void
-add_block_joined(const block *given, const REAL *const *source, size_t first, uint64_t m,
-                 uint64_t n, REAL *acc, const int panels, const int sets) {
+add_block_joined(const block *given, const REAL *const *source, const uint16_t *const *masks,
+                 size_t first, int row, REAL *acc, const int panels, const int sets) {
     block b = *given;
     KEEP_IN_REGISTERS(b.weight[1], b.weight[2]);
     const int vectors = panels * VECTORS;
-    const REAL *from = b.start ? b.start : acc;
-    const int step = b.start ? 0 : vectors * WIDTH;
+    const size_t word = first / KERNEL_PANEL;
+    uint64_t m = joined_mask(masks, 0, row, word, b.words);
+    uint64_t n = sets == 2 ? joined_mask(masks, JOINED_PIXELS, row, word, b.words) : 0;
+    const REAL *x[2 * JOINED_PIXELS];
     vector sum[2 * JOINED_PIXELS][SUMS / 2];
 #pragma GCC unroll 8
-    for (int q = 0; q < sets * JOINED_PIXELS; q++)
+    for (int q = 0; q < sets * JOINED_PIXELS; q++) {
+        const REAL *from = b.start ? b.start : acc + joined_at(q, row) * (size_t)(vectors * WIDTH);
+        x[q] = source[joined_at(q, row)] + first;
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            sum[q][j] = LOAD(from + q * step + j * WIDTH);
+            sum[q][j] = LOAD(from + j * WIDTH);
+    }
     if (sets == 2)
         while (m && n) {
-            add_lowest_joined(sum, &m, source, first, &b, vectors);
-            add_lowest_joined(sum + JOINED_PIXELS, &n, source + JOINED_PIXELS, first, &b, vectors);
+            add_lowest_joined(sum, &m, x, &b, vectors);
+            add_lowest_joined(sum + JOINED_PIXELS, &n, x + JOINED_PIXELS, &b, vectors);
         }
     while (m)
-        add_lowest_joined(sum, &m, source, first, &b, vectors);
+        add_lowest_joined(sum, &m, x, &b, vectors);
     if (sets == 2)
         while (n)
-            add_lowest_joined(sum + JOINED_PIXELS, &n, source + JOINED_PIXELS, first, &b, vectors);
+            add_lowest_joined(sum + JOINED_PIXELS, &n, x + JOINED_PIXELS, &b, vectors);
 #pragma GCC unroll 8
     for (int q = 0; q < sets * JOINED_PIXELS; q++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            STORE(acc + (q * vectors + j) * WIDTH, sum[q][j]);
+            STORE(acc + joined_at(q, row) * (size_t)(vectors * WIDTH) + j * WIDTH, sum[q][j]);
 }
 
-/* The channels of which one of JOINED_PIXELS pixels has a value. */
-static inline uint64_t joined_mask(const uint16_t *const *masks, size_t word, size_t words) {
-    uint64_t bits = 0;
-    for (int q = 0; q < JOINED_PIXELS; q++)
-        bits |= mask_of(masks[q] + word, words);
-    return bits;
+/* Squares, `sets` at a time, as far as the rows' lengths allow. Returns how many pixels are done:
+ * all or none. */
+static inline __attribute__((always_inline)) int run_squares(const NAME(skip_tile) *tile,
+                                                             const block *b, const REAL *const *x,
+                                                             const uint16_t *const *m, size_t first,
+                                                             const int panels, const int sets) {
+    const int row = tile->row;
+    if (row == 0 || row % (2 * sets) != 0 || JOINED_PIXELS != 4)
+        return 0;
+    for (int p = 0; p < tile->pixels; p += 2 * row)
+        for (int q = p; q < p + row; q += 2 * sets)
+            add_block_joined(b, x + q, m + q, first, row, tile->acc + q * panels * KERNEL_PANEL,
+                             panels, sets);
+    return tile->pixels;
 }
 
 /* The pixels of x[0] and x[1] through the block. A panel's rows lie one behind the other; the pair that
@@ -212,16 +240,17 @@ static inline __attribute__((always_inline)) void run_block(const NAME(skip_tile
     const size_t word = first / KERNEL_PANEL;
     REAL *acc = tile->acc;
     int p = 0;
-    if (4 * panels <= SKIP_PANELS)
-        for (; p + 2 * JOINED_PIXELS <= tile->pixels;
-             p += 2 * JOINED_PIXELS, acc += 2 * JOINED_PIXELS * panels * KERNEL_PANEL)
-            add_block_joined(b, x + p, first, joined_mask(m + p, word, b->words),
-                             joined_mask(m + p + JOINED_PIXELS, word, b->words), acc, panels, 2);
+    if (4 * panels <= SKIP_PANELS) {
+        p = run_squares(tile, b, x, m, first, panels, 2);
+        for (; p + 2 * JOINED_PIXELS <= tile->pixels; p += 2 * JOINED_PIXELS)
+            add_block_joined(b, x + p, m + p, first, 0, acc + p * panels * KERNEL_PANEL, panels, 2);
+    } else if (2 * panels <= SKIP_PANELS) {
+        p = run_squares(tile, b, x, m, first, panels, 1);
+    }
     if (2 * panels <= SKIP_PANELS)
-        for (; p + JOINED_PIXELS <= tile->pixels;
-             p += JOINED_PIXELS, acc += JOINED_PIXELS * panels * KERNEL_PANEL)
-            add_block_joined(b, x + p, first, joined_mask(m + p, word, b->words), 0, acc, panels,
-                             1);
+        for (; p + JOINED_PIXELS <= tile->pixels; p += JOINED_PIXELS)
+            add_block_joined(b, x + p, m + p, first, 0, acc + p * panels * KERNEL_PANEL, panels, 1);
+    acc += p * panels * KERNEL_PANEL;
     for (; p + 2 <= tile->pixels; p += 2, acc += 2 * panels * KERNEL_PANEL)
         run_pair(b, x + p, m + p, first, acc, soon, panels, rows);
     if (p < tile->pixels)
