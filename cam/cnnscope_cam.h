@@ -366,6 +366,7 @@ typedef struct cs_explanation {
     const cs_cam_options *options;
     cs_font *font;     /* NULL: no figure */
     bool write_signed; /* the map before the ReLU too */
+    cs_run *run;       /* whose threads share the work; NULL: the calling one does it alone */
 } cs_explanation;
 
 /* Writes FOLDER/class-<K>-<method>-<layer>.npy (raw map, shape (H, W), the run's type), the same

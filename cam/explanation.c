@@ -68,17 +68,55 @@ static cs_status draw_figure(const cs_explanation *e, const cs_cam_method_info *
     return status;
 }
 
-static cs_status write_files(const cs_explanation *e, const char *stem, const pictures *p,
-                             cs_error *err) {
+/* The two halves of the work, of which the figure takes the longer. */
+enum { FIGURE, FILES, HALVES };
+
+typedef struct writing {
+    const cs_explanation *e;
+    const cs_cam_method_info *method;
+    const char *layer, *stem;
+    pictures *p;
+    cs_status status[HALVES];
+    cs_error err[HALVES];
+} writing;
+
+static cs_status write_figure(const writing *w, cs_error *err) {
     char path[PATH_MAX];
-    CS_TRY(cs_npy_write_map(with_suffix(stem, ".npy", path), &e->cam->raw, err));
+    if (!w->e->font)
+        return CS_OK;
+    CS_TRY(draw_figure(w->e, w->method, w->layer, w->p, err));
+    return cs_image_write_png(with_suffix(w->stem, "-figure.png", path), &w->p->figure, err);
+}
+
+static cs_status write_files(const writing *w, cs_error *err) {
+    char path[PATH_MAX];
+    const cs_explanation *e = w->e;
+    CS_TRY(cs_npy_write_map(with_suffix(w->stem, ".npy", path), &e->cam->raw, err));
     if (e->write_signed)
-        CS_TRY(cs_npy_write_map(with_suffix(stem, "-signed.npy", path), &e->cam->signed_map, err));
-    CS_TRY(cs_npy_write_map(with_suffix(stem, "-heatmap.npy", path), &p->heatmap, err));
-    CS_TRY(cs_image_write_png(with_suffix(stem, "-heatmap.png", path), &p->heat, err));
-    CS_TRY(cs_image_write_png(with_suffix(stem, "-overlay.png", path), &p->overlay, err));
-    if (e->font)
-        CS_TRY(cs_image_write_png(with_suffix(stem, "-figure.png", path), &p->figure, err));
+        CS_TRY(
+            cs_npy_write_map(with_suffix(w->stem, "-signed.npy", path), &e->cam->signed_map, err));
+    CS_TRY(cs_npy_write_map(with_suffix(w->stem, "-heatmap.npy", path), &w->p->heatmap, err));
+    CS_TRY(cs_image_write_png(with_suffix(w->stem, "-heatmap.png", path), &w->p->heat, err));
+    return cs_image_write_png(with_suffix(w->stem, "-overlay.png", path), &w->p->overlay, err);
+}
+
+static void write_part(void *argument, size_t part, size_t parts) {
+    writing *w = argument;
+    for (size_t half = part; half < HALVES; half += parts)
+        w->status[half] =
+            half == FIGURE ? write_figure(w, &w->err[FIGURE]) : write_files(w, &w->err[FILES]);
+}
+
+static cs_status write_halves(writing *w, cs_error *err) {
+    if (w->e->run)
+        cs_run_share_work(w->e->run, write_part, w);
+    else
+        write_part(w, 0, 1);
+    for (int half = 0; half < HALVES; half++)
+        if (w->status[half] != CS_OK) {
+            *err = w->err[half];
+            return w->status[half];
+        }
     return CS_OK;
 }
 
@@ -97,10 +135,9 @@ cs_status cs_explain_write(const char *folder, const cs_explanation *explanation
         status = cs_heatmap_color(&p.heatmap, &p.heat, err);
     if (status == CS_OK)
         status = cs_overlay_make(display, &p.heat, &p.overlay, err);
-    if (status == CS_OK && e->font)
-        status = draw_figure(e, method, layer, &p, err);
+    writing w = {.e = e, .method = method, .layer = layer, .stem = stem, .p = &p};
     if (status == CS_OK)
-        status = write_files(e, stem, &p, err);
+        status = write_halves(&w, err);
     free_pictures(&p);
     return status;
 }

@@ -146,7 +146,8 @@ static cs_status write_class(explain_job *job, explain_image *image, const cs_ca
                                         .image_name = base_name(image->path),
                                         .options = &job->what,
                                         .font = job->font,
-                                        .write_signed = job->write_signed};
+                                        .write_signed = job->write_signed,
+                                        .run = job->run};
     CS_TRY(output_folder_path(&job->folder, folder, err, "%s", image->folder));
     CS_TRY(cs_explain_write(folder, &explanation, err));
     image->times.write += cs_seconds() - start;

@@ -298,6 +298,12 @@ int64_t cs_run_pool_ties(const cs_run *run);
 int cs_run_threads(const cs_run *run);
 cs_isa cs_run_isa(const cs_run *run);
 
+/* Calls work(argument, part, parts) once for each of `parts` = cs_run_threads parts, on the run's
+ * threads, each part on whichever is free, and returns when all are done: for what is to be made of
+ * a run's results. `work` may not use the run. */
+void cs_run_share_work(cs_run *run, void (*work)(void *argument, size_t part, size_t parts),
+                       void *argument);
+
 /* ------------------------------------------------------------------ tangents ------------- */
 
 /* Telling: forward-mode derivatives (Jacobian-vector products) will be asked for, and the tangent

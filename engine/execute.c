@@ -365,3 +365,8 @@ cs_status cs_run_backward(cs_run *run, const cs_tensor *seed, cs_error *err) {
     run->backward_done = true;
     return CS_OK;
 }
+
+void cs_run_share_work(cs_run *run, void (*work)(void *argument, size_t part, size_t parts),
+                       void *argument) {
+    pool_run(run->pool, work, argument);
+}

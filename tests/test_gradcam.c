@@ -4,8 +4,10 @@
 #include "test_support.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static cs_tensor random_tensor(cs_dtype dtype, int64_t n, int64_t c, int64_t h, int64_t w,
                                uint64_t seed) {
@@ -260,7 +262,8 @@ START_TEST(an_explanation_is_five_files) {
     REQUIRE_OK(cs_run_output(f.run, &logits, &err), err);
     REQUIRE_OK(cs_cam_compute(f.run, f.model, &options, &class_index, &cam, &err), err);
     REQUIRE_OK(cs_font_builtin(&font, &err), err);
-    cs_explanation e = {f.model, &input, &cam, &logits, 0, "input.npy", &options, font, false};
+    cs_explanation e = {f.model,     &input,   &cam, &logits, 0,
+                        "input.npy", &options, font, false,   NULL};
     REQUIRE_OK(cs_explain_write(folder, &e, &err), err);
     REQUIRE_OK(cs_npy_read(test_path(folder, "class-2-gradcam-relu.npy"), &raw, &err), err);
     ck_assert_int_eq(raw.n * raw.c * raw.h * raw.w, 4 * 3);
@@ -298,6 +301,65 @@ START_TEST(an_explanation_is_five_files) {
 }
 END_TEST
 
+static void require_same_file(const char *folder, const char *one, const char *other) {
+    size_t size[2];
+    char *data[2] = {test_file_get(test_path(folder, one), &size[0]),
+                     test_file_get(test_path(folder, other), &size[1])};
+    ck_assert_msg(size[0] == size[1] && memcmp(data[0], data[1], size[0]) == 0, "%s", other);
+    free(data[0]);
+    free(data[1]);
+}
+
+/* The same files whoever writes them, and the same error. */
+START_TEST(threads_share_the_writing) {
+    static const char *const endings[] = {".npy",         "-signed.npy",  "-heatmap.npy",
+                                          "-heatmap.png", "-overlay.png", "-figure.png"};
+    cs_error err;
+    cs_cam_options options = CS_CAM_OPTIONS_DEFAULT;
+    options.layer = "module.relu";
+    fixture f = start(CS_F32, 1, &options);
+    char folder[512];
+    snprintf(folder, sizeof folder, "%.500s", test_temp_dir()); /* paths are soon used again */
+    const int64_t class_index = 1;
+    cs_input input;
+    cs_cam cam;
+    cs_font *font = NULL;
+    cs_tensor logits;
+    REQUIRE_OK(cs_npy_write(test_path(folder, "input.npy"), &f.input, 4, &err), err);
+    REQUIRE_OK(cs_input_load(test_path(folder, "input.npy"), cs_model_preprocess(f.model), NULL,
+                             &input, &err),
+               err);
+    REQUIRE_OK(cs_run_output(f.run, &logits, &err), err);
+    REQUIRE_OK(cs_cam_compute(f.run, f.model, &options, &class_index, &cam, &err), err);
+    REQUIRE_OK(cs_font_builtin(&font, &err), err);
+    cs_explanation e = {f.model, &input, &cam, &logits, 0, "input.npy", &options, font, true, NULL};
+    for (int threads = 0; threads <= 3; threads++) {
+        char into[32];
+        cs_run_options how = CS_RUN_OPTIONS_DEFAULT;
+        how.threads = threads;
+        if (threads > 0)
+            REQUIRE_OK(cs_run_create(f.model, &how, &e.run, &err), err);
+        snprintf(into, sizeof into, "by-%d", threads);
+        ck_assert_int_eq(mkdir(test_path(folder, into), 0777), 0);
+        REQUIRE_OK(cs_explain_write(test_path(folder, into), &e, &err), err);
+        for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+            char one[96], other[96];
+            snprintf(one, sizeof one, "by-0/class-1-gradcam-relu%s", endings[i]);
+            snprintf(other, sizeof other, "%s/class-1-gradcam-relu%s", into, endings[i]);
+            require_same_file(folder, one, other);
+        }
+        REQUIRE_STATUS(cs_explain_write(test_path(folder, "missing"), &e, &err), CS_ERROR_OUTPUT,
+                       err);
+        ck_assert_ptr_nonnull(strstr(err.text, "-figure.png"));
+        cs_run_free(e.run);
+    }
+    cs_font_free(font);
+    cs_cam_free(&cam);
+    cs_input_free(&input);
+    finish(&f);
+}
+END_TEST
+
 Suite *suite_gradcam(void);
 Suite *suite_gradcam(void) {
     Suite *suite = suite_create("gradcam");
@@ -306,6 +368,7 @@ Suite *suite_gradcam(void) {
     tcase_add_test(tests, an_empty_map_says_so);
     tcase_add_test(tests, the_last_layers_map_sums_to_the_logit);
     tcase_add_test(tests, argmax_and_targets_reach_the_map);
+    tcase_add_test(tests, threads_share_the_writing);
     tcase_add_test(tests, no_map_is_made_of_nan);
     tcase_add_test(tests, methods_are_found_by_name);
     tcase_add_test(tests, an_explanation_is_five_files);
