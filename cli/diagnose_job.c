@@ -93,9 +93,12 @@ static cs_status take_up(diagnose_job *job, const char *output, const char *stat
                          cs_error *err) {
     char path[PATH_MAX], file[PATH_MAX], why[512] = "", first[PATH_MAX] = "", line[512];
     *found = false;
-    for (int i = 0; output_folder_find_partial(output, STATE_FILE, i, path); i++) {
+    for (int i = 0;; i++) {
         char *theirs = NULL;
         size_t size = 0;
+        CS_TRY(output_folder_find_partial(output, STATE_FILE, i, path, err));
+        if (!path[0])
+            break;
         snprintf(file, sizeof file, "%.*s/" STATE_FILE, PATH_MAX - 32, path);
         CS_TRY(cs_file_read(file, 1 << 20, &theirs, &size, err));
         bool differs = first_difference(state, theirs, line, sizeof line);

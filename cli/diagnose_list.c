@@ -32,16 +32,20 @@ static cs_status add_entry(diagnose_list *list, const char *file, const char *pa
 
 /* ------------------------------------------------------------------ folders -------------- */
 
+static cs_status cannot_read(const char *folder, cs_error *err) {
+    return cs_error_set(err, CS_ERROR_IO, folder, -1, "%s: cannot read the folder: %s", folder,
+                        strerror(errno));
+}
+
 /* `relative` is "" or "a/b/". */
 static cs_status walk(diagnose_list *list, const char *folder, const char *relative, int depth,
                       cs_error *err) {
     DIR *directory = opendir(folder);
     if (!directory)
-        return cs_error_set(err, CS_ERROR_IO, folder, -1, "%s: cannot read the folder: %s", folder,
-                            strerror(errno));
+        return cannot_read(folder, err);
     cs_status status = CS_OK;
     struct dirent *entry;
-    while (status == CS_OK && (entry = readdir(directory)) != NULL) {
+    while (status == CS_OK && (errno = 0, entry = readdir(directory)) != NULL) {
         char path[PATH_MAX], file[PATH_MAX], inner[PATH_MAX];
         struct stat info;
         if (entry->d_name[0] == '.')
@@ -59,6 +63,8 @@ static cs_status walk(diagnose_list *list, const char *folder, const char *relat
             status = add_entry(list, file, path, err);
         }
     }
+    if (status == CS_OK && errno != 0)
+        status = cannot_read(folder, err);
     closedir(directory);
     return status;
 }

@@ -216,50 +216,69 @@ static bool is_newer(const found_partial *a, const found_partial *b) {
                                                   : a->changed.tv_nsec > b->changed.tv_nsec;
 }
 
-bool output_folder_find_partial(const char *directory, const char *file, int number,
-                                char path[PATH_MAX]) {
-    enum { MOST = 64 };
-    char clean[PATH_MAX], parent[PATH_MAX];
-    int count = 0;
-    if (clean_name(directory, clean, NULL) != CS_OK)
-        return false;
-    char *slash = strrchr(clean, '/');
-    const char *name = slash ? slash + 1 : clean;
+enum { MOST_PARTIALS = 64 };
+
+/* Adds a partial folder to those found, the newest first. */
+static void add_partial(found_partial *found, int *count, const char *path, const char *file) {
+    char inner[PATH_MAX];
+    struct stat info;
+    found_partial *f = &found[*count];
+    if (snprintf(f->path, sizeof f->path, "%s", path) >= PATH_MAX - SUFFIX_ROOM ||
+        snprintf(inner, sizeof inner, "%s/%s", path, file) >= PATH_MAX)
+        return;
+    if (stat(inner, &info) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return;
+        info.st_mtim = (struct timespec){0}; /* it is there: reading it says what is wrong */
+    }
+    f->changed = info.st_mtim;
+    for (int i = (*count)++; i > 0 && is_newer(&found[i], &found[i - 1]); i--) {
+        found_partial kept = found[i];
+        found[i] = found[i - 1];
+        found[i - 1] = kept;
+    }
+}
+
+/* The partial folders of `clean` in the folder that it lies in. */
+static cs_status list_partials(const char *clean, const char *file, found_partial *found,
+                               int *count, cs_error *err) {
+    char parent[PATH_MAX], path[PATH_MAX];
+    const char *slash = strrchr(clean, '/'), *name = slash ? slash + 1 : clean;
+    const size_t length = strlen(name);
     snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - clean + 1) : 2,
              slash ? clean : "./");
     DIR *folder = opendir(parent);
-    found_partial *found = calloc(MOST, sizeof *found);
-    struct dirent *entry;
-    while (folder && found && count < MOST && (entry = readdir(folder)) != NULL) {
-        size_t length = strlen(name);
-        char inner[PATH_MAX];
-        struct stat info;
-        if (strncmp(entry->d_name, name, length) != 0 ||
-            strncmp(entry->d_name + length, ".partial-", 9) != 0)
-            continue;
-        found_partial *f = &found[count];
-        if (snprintf(f->path, sizeof f->path, "%s%s", slash ? parent : "", entry->d_name) >=
-                PATH_MAX - SUFFIX_ROOM ||
-            snprintf(inner, sizeof inner, "%s/%s", f->path, file) >= PATH_MAX)
-            continue;
-        if (stat(inner, &info) != 0) {
-            if (errno == ENOENT || errno == ENOTDIR)
-                continue;
-            info.st_mtim = (struct timespec){0}; /* it is there: reading it says what is wrong */
-        }
-        f->changed = info.st_mtim;
-        for (int i = count++; i > 0 && is_newer(&found[i], &found[i - 1]); i--) {
-            found_partial kept = found[i];
-            found[i] = found[i - 1];
-            found[i - 1] = kept;
-        }
-    }
+    if (!folder && (errno == ENOENT || errno == ENOTDIR))
+        return CS_OK; /* making the folder there says so */
+    struct dirent *entry = NULL;
+    while (folder && *count < MOST_PARTIALS && (errno = 0, entry = readdir(folder)) != NULL)
+        if (strncmp(entry->d_name, name, length) == 0 &&
+            strncmp(entry->d_name + length, ".partial-", 9) == 0 &&
+            snprintf(path, sizeof path, "%s%s", slash ? parent : "", entry->d_name) < PATH_MAX)
+            add_partial(found, count, path, file);
+    const int failed = !folder || !entry ? errno : 0;
     if (folder)
         closedir(folder);
-    if (found && number < count)
+    if (failed)
+        return cs_error_set(err, CS_ERROR_OUTPUT, parent, -1,
+                            "%s: cannot be searched for work to go on with: %s", parent,
+                            strerror(failed));
+    return CS_OK;
+}
+
+cs_status output_folder_find_partial(const char *directory, const char *file, int number,
+                                     char path[PATH_MAX], cs_error *err) {
+    char clean[PATH_MAX];
+    int count = 0;
+    path[0] = '\0';
+    CS_TRY(clean_name(directory, clean, err));
+    found_partial *found = calloc(MOST_PARTIALS, sizeof *found);
+    CS_CHECK(found, CS_ERROR_MEMORY, "out of memory");
+    const cs_status status = list_partials(clean, file, found, &count, err);
+    if (status == CS_OK && number < count)
         memcpy(path, found[number].path, PATH_MAX);
     free(found);
-    return number < count;
+    return status;
 }
 
 cs_status output_folder_remove(const output_folder *folder, const char *name, cs_error *err) {

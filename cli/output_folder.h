@@ -46,10 +46,11 @@ bool output_folder_abandon(void);
 void output_folder_keep(output_folder *folder);
 void output_folder_survives_signals(void);
 
-/* Finds DIR.partial-* with `file` in it: number 0 is the one whose file was changed last. False
- * where there are not so many. */
-bool output_folder_find_partial(const char *directory, const char *file, int number,
-                                char path[PATH_MAX]);
+/* Finds DIR.partial-* with `file` in it: number 0 is the one whose file was changed last. `path` is
+ * "" where there are not so many. Errors: CS_ERROR_OUTPUT (nobody can tell), CS_ERROR_MEMORY,
+ * CS_ERROR_ARGUMENT. */
+cs_status output_folder_find_partial(const char *directory, const char *file, int number,
+                                     char path[PATH_MAX], cs_error *err);
 
 /* Takes up a partial folder that was found. Errors: as output_folder_open. */
 cs_status output_folder_adopt(output_folder *folder, const char *directory, const char *partial,

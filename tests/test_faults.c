@@ -28,7 +28,7 @@ static const fault_kind kinds[] = {
     {"write+", "errno", EDQUOT, 2}, {"write+", "short", 0, 1},      {"fsync", "errno", EIO, 2},
     {"close", "errno", EIO, 3},     {"rename", "errno", EXDEV, 3},  {"mkdir", "errno", ENOSPC, 2},
     {"unlink", "errno", EACCES, 2}, {"mmap", "errno", ENODEV, 1},   {"thread", "errno", EAGAIN, 2},
-    {"flush", "errno", ENOSPC, 1},
+    {"flush", "errno", ENOSPC, 1},  {"folder", "errno", EIO, 3},
 };
 #define KIND_COUNT ((int)(sizeof kinds / sizeof kinds[0]))
 

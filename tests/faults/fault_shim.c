@@ -13,6 +13,7 @@
  * calls between main's beginning and its return count. Syncing to the disk is skipped: it takes
  * long, and no test here pulls a plug.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +35,7 @@ enum {
     ALLOC,
     OPEN,
     STAT,
+    FOLDER,
     READ,
     WRITE,
     FSYNC,
@@ -47,9 +49,9 @@ enum {
     CLASSES,
     IO = CLASSES
 };
-static const char *const classes[CLASSES] = {"alloc", "open",   "stat",   "read",  "write",
-                                             "fsync", "close",  "rename", "mkdir", "unlink",
-                                             "mmap",  "thread", "flush"};
+static const char *const classes[CLASSES] = {"alloc",  "open",  "stat",   "folder", "read",
+                                             "write",  "fsync", "close",  "rename", "mkdir",
+                                             "unlink", "mmap",  "thread", "flush"};
 
 static atomic_bool armed;
 static atomic_long calls[CLASSES + 1];
@@ -74,6 +76,8 @@ static int (*real_close)(int);
 static int (*real_fstat)(int, struct stat *);
 static int (*real_stat)(const char *, struct stat *);
 static int (*real_lstat)(const char *, struct stat *);
+static DIR *(*real_opendir)(const char *);
+static struct dirent *(*real_readdir)(DIR *);
 static ssize_t (*real_read)(int, void *, size_t);
 static ssize_t (*real_pread)(int, void *, size_t, off_t);
 static ssize_t (*real_write)(int, const void *, size_t);
@@ -93,6 +97,8 @@ static void find_real(void) {
     REAL("fstat", real_fstat);
     REAL("stat", real_stat);
     REAL("lstat", real_lstat);
+    REAL("opendir", real_opendir);
+    REAL("readdir", real_readdir);
     REAL("read", real_read);
     REAL("pread", real_pread);
     REAL("write", real_write);
@@ -290,6 +296,11 @@ int stat(const char *restrict path, struct stat *restrict info) {
 }
 int lstat(const char *restrict path, struct stat *restrict info) {
     return fails(STAT) ? -1 : real_lstat(path, info);
+}
+
+DIR *opendir(const char *path) { return fails(FOLDER) ? NULL : real_opendir(path); }
+struct dirent *readdir(DIR *folder) {
+    return fails(FOLDER) ? NULL : real_readdir(folder);
 }
 
 /* A third of a transfer, but not nothing. */
