@@ -122,6 +122,17 @@ trace_window trace_window_of(const trace_scene *s, int node) {
     return w;
 }
 
+int64_t trace_input_at(const trace_window *w, int axis, int64_t out, int64_t tap) {
+    return out * w->stride[axis] - w->padding[axis] + tap * w->dilation[axis];
+}
+
+const char *trace_input_text(char text[TRACE_NAME], const trace_window *w, int axis) {
+    (void)snprintf(text, TRACE_NAME, "o%c*%lld-%lld+%c*%lld", "yx"[axis],
+                   (long long)w -> stride[axis], (long long)w -> padding[axis], "rs"[axis],
+                   (long long)w -> dilation[axis]);
+    return text;
+}
+
 double trace_average_count(const trace_scene *s, int node, int64_t oy, int64_t ox) {
     const cs_node_info *info = cs_model_node(s->model, node);
     const cs_tensor *in = &s->values[info->input[0]];

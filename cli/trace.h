@@ -96,6 +96,11 @@ typedef struct trace_window {
 } trace_window;
 trace_window trace_window_of(const trace_scene *s, int node);
 
+/* The input position that output `out` reads through tap `tap`, inside the map or not; and the same
+ * as a formula, "oy*2-3+r*1" of axis 0: returns `text`. */
+int64_t trace_input_at(const trace_window *w, int axis, int64_t out, int64_t tap);
+const char *trace_input_text(char text[TRACE_NAME], const trace_window *w, int axis);
+
 /* What an average over the window of output (oy, ox) is divided by. */
 double trace_average_count(const trace_scene *s, int node, int64_t oy, int64_t ox);
 

@@ -16,22 +16,19 @@ static double bias_of(trace *t, const trace_scene *s, int node, int64_t k) {
 }
 
 static double conv2d(trace *t, const trace_scene *s, int node, trace_place at) {
-    char left[TRACE_NAME], right[TRACE_NAME];
+    char left[TRACE_NAME], right[TRACE_NAME], iy_text[TRACE_NAME], ix_text[TRACE_NAME];
     const cs_node_info *info = cs_model_node(s->model, node);
     const cs_tensor *x = &s->values[info->input[0]];
     const trace_window win = trace_window_of(s, node);
     const int64_t groups = info->attributes.groups, channels = x->c / groups;
     const int64_t first = at.c / (info->attributes.out_channels / groups) * channels;
-    trace_formula(t,
-                  "y[n,k,oy,ox] = b[k] + sum over r, s, c of x[n,c,oy*%lld-%lld+r*%lld,"
-                  "ox*%lld-%lld+s*%lld] * w[k,c,r,s]",
-                  (long long)win.stride[0], (long long)win.padding[0], (long long)win.dilation[0],
-                  (long long)win.stride[1], (long long)win.padding[1], (long long)win.dilation[1]);
+    trace_formula(t, "y[n,k,oy,ox] = b[k] + sum over r, s, c of x[n,c,%s,%s] * w[k,c,r,s]",
+                  trace_input_text(iy_text, &win, 0), trace_input_text(ix_text, &win, 1));
     double sum = bias_of(t, s, node, at.c);
     for (int64_t r = 0; r < win.kernel[0]; r++)
         for (int64_t q = 0; q < win.kernel[1]; q++) {
-            const int64_t iy = at.h * win.stride[0] - win.padding[0] + r * win.dilation[0];
-            const int64_t ix = at.w * win.stride[1] - win.padding[1] + q * win.dilation[1];
+            const int64_t iy = trace_input_at(&win, 0, at.h, r);
+            const int64_t ix = trace_input_at(&win, 1, at.w, q);
             if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w) {
                 trace_note(t,
                            "r = %lld, s = %lld: (%lld, %lld) lies outside the map: %lld terms "
@@ -107,8 +104,8 @@ static double max_pool(trace *t, const trace_scene *s, int node, trace_place at)
                      "never takes part");
     for (int64_t r = 0; r < win.kernel[0]; r++)
         for (int64_t q = 0; q < win.kernel[1]; q++) {
-            const int64_t iy = at.h * win.stride[0] - win.padding[0] + r * win.dilation[0];
-            const int64_t ix = at.w * win.stride[1] - win.padding[1] + q * win.dilation[1];
+            const int64_t iy = trace_input_at(&win, 0, at.h, r);
+            const int64_t ix = trace_input_at(&win, 1, at.w, q);
             if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w) {
                 trace_note(t, "(%lld, %lld) lies outside the map", (long long)iy, (long long)ix);
                 continue;
@@ -131,8 +128,8 @@ static double average_pool(trace *t, const trace_scene *s, int node, trace_place
     trace_formula(t, "y = (sum of the window's x, row by row, in double) / count, rounded once");
     for (int64_t r = 0; r < win.kernel[0]; r++)
         for (int64_t q = 0; q < win.kernel[1]; q++) {
-            const int64_t iy = at.h * win.stride[0] - win.padding[0] + r;
-            const int64_t ix = at.w * win.stride[1] - win.padding[1] + q;
+            const int64_t iy = trace_input_at(&win, 0, at.h, r);
+            const int64_t ix = trace_input_at(&win, 1, at.w, q);
             if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w) {
                 trace_note(t, "(%lld, %lld) lies outside the map", (long long)iy, (long long)ix);
                 continue;

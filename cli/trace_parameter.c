@@ -27,14 +27,14 @@ static double weight_row(trace *t, const parameter_part *p, const trace_window *
     const cs_node_attributes *a = &cs_model_node(p->s->model, p->node)->attributes;
     const int64_t group = at[0] / (p->dy->c / a->groups);
     const int64_t channel = group * (p->x->c / a->groups) + at[1];
-    const int64_t iy = oy * win->stride[0] - win->padding[0] + at[2] * win->dilation[0];
+    const int64_t iy = trace_input_at(win, 0, oy, at[2]);
     if (iy < 0 || iy >= p->x->h) {
         trace_note(t, "oy = %lld: iy = %lld lies outside the map: %lld terms of 0", (long long)oy,
                    (long long)iy, (long long)p->dy->w);
         return sum;
     }
     for (int64_t ox = 0; ox < p->dy->w; ox++) {
-        const int64_t ix = ox * win->stride[1] - win->padding[1] + at[3] * win->dilation[1];
+        const int64_t ix = trace_input_at(win, 1, ox, at[3]);
         if (ix < 0 || ix >= p->x->w)
             continue;
         const trace_place to = {p->image, at[0], oy, ox}, from = {p->image, channel, iy, ix};
@@ -47,15 +47,14 @@ static double weight_row(trace *t, const parameter_part *p, const trace_window *
 }
 
 static double conv2d_weight(trace *t, const parameter_part *p, const int64_t at[4]) {
+    char iy[TRACE_NAME], ix[TRACE_NAME];
     const trace_window win = trace_window_of(p->s, p->node);
     const cs_dtype dtype = p->s->dtype;
     const int64_t rows = p->dy->h, band = (BAND_PIXELS + p->dy->w - 1) / p->dy->w;
     double value = 0;
-    trace_formula(t,
-                  "dw[k,c,r,s] = sum over n, oy, ox of dy[n,k,oy,ox] * x[n,c,iy,ix], iy = "
-                  "oy*%lld-%lld+r*%lld, ix = ox*%lld-%lld+s*%lld",
-                  (long long)win.stride[0], (long long)win.padding[0], (long long)win.dilation[0],
-                  (long long)win.stride[1], (long long)win.padding[1], (long long)win.dilation[1]);
+    trace_formula(
+        t, "dw[k,c,r,s] = sum over n, oy, ox of dy[n,k,oy,ox] * x[n,c,iy,ix], iy = %s, ix = %s",
+        trace_input_text(iy, &win, 0), trace_input_text(ix, &win, 1));
     trace_note(t, "ox whose ix lies outside the map add 0 and are left out");
     for (int64_t first = 0; first < rows; first += band) {
         double sum = 0;
