@@ -5,22 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static cs_run *start(cs_model *model, const char *kept, bool gradient, int64_t batch) {
-    cs_error err;
-    cs_run *run;
-    cs_run_options options = CS_RUN_OPTIONS_DEFAULT;
-    options.threads = 2;
-    options.max_batch = batch;
-    REQUIRE_OK(cs_run_create(model, &options, &run, &err), err);
-    ck_assert_int_eq(cs_run_block_count(run), 0); /* not prepared */
-    if (kept)
-        REQUIRE_OK(cs_run_keep(run, kept, &err), err);
-    if (gradient)
-        REQUIRE_OK(cs_run_keep_gradient(run, "input", &err), err);
-    REQUIRE_OK(cs_run_prepare(run, &err), err);
-    return run;
-}
-
 static bool meet_in_time(const cs_memory_block *a, const cs_memory_block *b) {
     return (a->end < 0 || b->begin <= a->end) && (b->end < 0 || a->begin <= b->end);
 }
@@ -79,7 +63,7 @@ START_TEST(blocks_that_live_together_lie_apart) {
     for (int k = 0; k < 4; k++)
         for (int gradient = 0; gradient < 2; gradient++)
             for (int64_t batch = 1; batch <= 3; batch += 2) {
-                cs_run *run = start(model, kept[k], gradient, batch);
+                cs_run *run = test_run_start(model, batch, kept[k], gradient);
                 check_blocks(run);
                 check_steps(run);
                 ck_assert_int_eq(find(run, CS_MEMORY_GRADIENT, "input").begin < 0, !gradient);
@@ -91,19 +75,31 @@ START_TEST(blocks_that_live_together_lie_apart) {
 }
 END_TEST
 
+START_TEST(a_run_that_is_not_prepared_has_no_blocks) {
+    cs_error err;
+    cs_model *model;
+    cs_run *run;
+    REQUIRE_OK(cs_model_open(EXAMPLE_MODEL, NULL, &model, &err), err);
+    REQUIRE_OK(cs_run_create(model, NULL, &run, &err), err);
+    ck_assert_int_eq(cs_run_block_count(run), 0);
+    cs_run_free(run);
+    cs_model_free(model);
+}
+END_TEST
+
 /* Everything is fused that can be, and keeping a node ends its step. */
 START_TEST(a_kept_node_ends_its_step) {
     cs_error err;
     cs_model *model;
     REQUIRE_OK(cs_model_open(EXAMPLE_MODEL, NULL, &model, &err), err);
-    cs_run *run = start(model, NULL, false, 1);
+    cs_run *run = test_run_start(model, 1, NULL, false);
     ck_assert_str_eq(cs_run_step(run, 0).first, "conv1");
     ck_assert_str_eq(cs_run_step(run, 0).fused[0], "bn1");
     ck_assert_ptr_null(cs_run_step(run, 0).fused[1]);
     ck_assert_str_eq(cs_run_step(run, 0).fused[2], "relu");
     ck_assert_int_eq(find(run, CS_MEMORY_VALUE, "conv1").begin, -2);
     cs_run_free(run);
-    run = start(model, "conv1", false, 1);
+    run = test_run_start(model, 1, "conv1", false);
     ck_assert_ptr_null(cs_run_step(run, 0).fused[0]);
     ck_assert_int_eq(find(run, CS_MEMORY_VALUE, "conv1").end, -1);
     cs_run_free(run);
@@ -136,6 +132,7 @@ Suite *suite_run_memory(void) {
     Suite *suite = suite_create("run_memory");
     TCase *tests = tcase_create("plan");
     tcase_add_test(tests, blocks_that_live_together_lie_apart);
+    tcase_add_test(tests, a_run_that_is_not_prepared_has_no_blocks);
     tcase_add_test(tests, a_kept_node_ends_its_step);
     tcase_add_test(tests, info_prints_the_plan);
     suite_add_tcase(suite, tests);

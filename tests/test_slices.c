@@ -72,20 +72,6 @@ typedef struct results {
     const char *bad;
 } results;
 
-static cs_run *start(cs_model *model, int64_t batch, bool kept) {
-    cs_error err;
-    cs_run *run;
-    cs_run_options options = CS_RUN_OPTIONS_DEFAULT;
-    options.threads = 2;
-    options.max_batch = batch;
-    REQUIRE_OK(cs_run_create(model, &options, &run, &err), err);
-    if (kept)
-        REQUIRE_OK(cs_run_keep(run, KEPT, &err), err);
-    REQUIRE_OK(cs_run_keep_gradient(run, "input", &err), err);
-    REQUIRE_OK(cs_run_prepare(run, &err), err);
-    return run;
-}
-
 static cs_tensor image_of(const cs_tensor *t, int64_t n) {
     cs_tensor one = *t;
     one.n = 1;
@@ -136,7 +122,9 @@ static cs_tensor drawn(int64_t n, int64_t c, int64_t side, uint64_t number) {
 START_TEST(slices_give_the_bits_of_each_image_alone) {
     const bool kept = _i & 1;
     cs_model *model = open_model();
-    cs_run *all = start(model, IMAGES, kept), *one = start(model, 1, kept);
+    const char *node = kept ? KEPT : NULL;
+    cs_run *all = test_run_start(model, IMAGES, node, true);
+    cs_run *one = test_run_start(model, 1, node, true);
     cs_tensor input = drawn(IMAGES, 3, SIDE, 1), seed = drawn(IMAGES, 7, 1, 2);
     ck_assert_uint_eq(value_size(all, "relu1"), SLICE * SIDE * SIDE * 16 * sizeof(float));
     ck_assert_uint_eq(value_size(all, KEPT),
@@ -177,7 +165,8 @@ static const char *overflow(cs_run *one, cs_tensor *input, int64_t n, float fact
 /* A later image meets infinity earlier in the network than the first image does. */
 START_TEST(the_first_node_of_all_images_is_named) {
     cs_model *model = open_model();
-    cs_run *all = start(model, IMAGES, false), *one = start(model, 1, false);
+    cs_run *all = test_run_start(model, IMAGES, NULL, true);
+    cs_run *one = test_run_start(model, 1, NULL, true);
     cs_tensor input = drawn(IMAGES, 3, SIDE, 1), seed = drawn(IMAGES, 7, 1, 2);
     ck_assert_str_eq(overflow(one, &input, 0, 1e37f, &seed), "conv3");
     ck_assert_str_eq(overflow(one, &input, 1, 3e38f, &seed), "conv1");

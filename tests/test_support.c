@@ -141,3 +141,18 @@ cs_tensor test_tensor_copy(const cs_tensor *t) {
     memcpy(copy.data, t->data, (size_t)cs_tensor_count(t) * cs_dtype_size(t->dtype));
     return copy;
 }
+
+cs_run *test_run_start(cs_model *model, int64_t batch, const char *kept, bool gradient) {
+    cs_error err;
+    cs_run *run;
+    cs_run_options options = CS_RUN_OPTIONS_DEFAULT;
+    options.threads = 2;
+    options.max_batch = batch;
+    REQUIRE_OK(cs_run_create(model, &options, &run, &err), err);
+    if (kept)
+        REQUIRE_OK(cs_run_keep(run, kept, &err), err);
+    if (gradient)
+        REQUIRE_OK(cs_run_keep_gradient(run, "input", &err), err);
+    REQUIRE_OK(cs_run_prepare(run, &err), err);
+    return run;
+}
