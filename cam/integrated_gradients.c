@@ -195,6 +195,7 @@ const cs_cam_method cs_cam_method_integrated_gradients = {
              .has_steps = true},
     .aliases = aliases,
     .needs_input = true,
+    .needs_gradient = true, /* only so that one reading of the weights packs both passes */
     .input_only = true,
     .maps = maps,
 };
