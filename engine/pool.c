@@ -1,9 +1,10 @@
 /* pool.c - threads that wait for work: they spin for a short while, then sleep.
  *
- * A round is a generation number: the driver publishes the work, raises `generation`, works with the
- * others, and waits until `pending` is 0. Each thread begins with a part of its own (the driver's is
- * 0), and when it is done with that takes those that nobody has begun: a thread that sleeps, or
- * whose CPU is at work for another process, holds nobody up unless it is in the middle of a part.
+ * A round is a generation number: the driver publishes the work, raises `generation`, works with
+ * the others, and waits until `pending` is 0. Each thread begins with a part of its own (the
+ * driver's is 0), and when it is done with that takes those that nobody has begun: a thread that
+ * sleeps, or whose CPU is at work for another process, holds nobody up unless it is in the middle
+ * of a part.
  */
 #include "pool.h"
 #include "cpu.h"

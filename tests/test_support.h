@@ -72,8 +72,8 @@ uint64_t test_ulps_f64(double a, double b);
  * or in bits (each NaN counts as the same). `what` begins the message: the reproducer line. */
 void test_tensors_equal(const cs_tensor *got, const cs_tensor *wanted, const char *what);
 
-/* A prepared run of two threads, for `batch` images at most, that keeps a node (NULL: none) and, where
- * asked, the input's gradient. Free it with cs_run_free. */
+/* A prepared run of two threads, for `batch` images at most, that keeps a node (NULL: none) and,
+ * where asked, the input's gradient. Free it with cs_run_free. */
 cs_run *test_run_start(cs_model *model, int64_t batch, const char *kept, bool gradient);
 
 /* An own copy of a tensor (free it with cs_tensor_release). */
