@@ -10,7 +10,7 @@
 
 /* Results whose sums wait in memory while a skipping kernel goes through the weights: with 8 panels
  * of floats 56 KB. */
-#define STRIP_SUMS 112
+#define STRIP_SUMS 224
 
 /* What a part keeps between units. */
 typedef struct NAME(strip) {
