@@ -87,14 +87,43 @@ static unsigned forward(const layer_call *call, size_t part, size_t parts) {
     return bad ? LAYER_OWN : 0U;
 }
 
-/* The outputs [*first, *last) along one axis whose window may hold input position i. */
-static void holders(const window *w, int axis, int64_t i, int64_t out, int64_t *first,
-                    int64_t *last) {
+/* The windows that hold an element: outputs [top, bottom) x [left, right) of image n. */
+typedef struct holders {
+    int64_t n, top, bottom, left, right;
+} holders;
+
+/* Those along one axis whose window may hold position i. */
+static void holders_along(const window *w, int axis, int64_t i, int64_t out, int64_t *first,
+                          int64_t *last) {
     const int64_t lowest = i + w->padding[axis] - w->kernel[axis] + 1;
     *first = lowest <= 0 ? 0 : (lowest + w->stride[axis] - 1) / w->stride[axis];
     *last = (i + w->padding[axis]) / w->stride[axis] + 1;
     if (*last > out)
         *last = out;
+}
+
+static holders holders_of(const layer_call *call, const window *w, int64_t pixel) {
+    const int64_t ix = pixel % call->in.w, row = pixel / call->in.w;
+    holders h = {.n = row / call->in.h};
+    holders_along(w, 0, row % call->in.h, call->out.h, &h.top, &h.bottom);
+    holders_along(w, 1, ix, call->out.w, &h.left, &h.right);
+    return h;
+}
+
+/* sum = the gradient of an element that these windows hold. */
+static void sum_gradients(const layer_call *call, const window *w, const holders *h, double *sum) {
+    const size_t channels = (size_t)call->in.c;
+    int64_t from, to;
+    memset(sum, 0, channels * sizeof *sum);
+    for (int64_t oy = h->top; oy < h->bottom; oy++)
+        for (int64_t ox = h->left; ox < h->right; ox++) {
+            const int64_t count =
+                extent(w, 0, oy, call->in.h, &from, &to) * extent(w, 1, ox, call->in.w, &from, &to);
+            const REAL *dy = (const REAL *)call->doutput + NAME(row_at)(call->out, h->n, oy) +
+                             (size_t)ox * channels;
+            for (size_t c = 0; c < channels; c++)
+                sum[c] += (double)dy[c] / (double)count;
+        }
 }
 
 static unsigned backward(const layer_call *call, size_t part, size_t parts) {
@@ -103,23 +132,13 @@ static unsigned backward(const layer_call *call, size_t part, size_t parts) {
     double *sum = call->scratch;
     size_t begin, end;
     bool bad = false;
+    holders before = {.n = -1};
     cs_share((size_t)(call->batch * call->in.h * call->in.w), part, parts, &begin, &end);
     for (size_t q = begin; q < end; q++) {
-        const int64_t ix = (int64_t)q % call->in.w, row = (int64_t)q / call->in.w;
-        int64_t oy_first, oy_last, ox_first, ox_last, from, to;
-        holders(&w, 0, row % call->in.h, call->out.h, &oy_first, &oy_last);
-        holders(&w, 1, ix, call->out.w, &ox_first, &ox_last);
-        memset(sum, 0, channels * sizeof *sum);
-        for (int64_t oy = oy_first; oy < oy_last; oy++)
-            for (int64_t ox = ox_first; ox < ox_last; ox++) {
-                const int64_t count = extent(&w, 0, oy, call->in.h, &from, &to) *
-                                      extent(&w, 1, ox, call->in.w, &from, &to);
-                const REAL *dy = (const REAL *)call->doutput +
-                                 NAME(row_at)(call->out, row / call->in.h, oy) +
-                                 (size_t)ox * channels;
-                for (size_t c = 0; c < channels; c++)
-                    sum[c] += (double)dy[c] / (double)count;
-            }
+        const holders h = holders_of(call, &w, (int64_t)q);
+        if (memcmp(&h, &before, sizeof h) != 0) /* a whole map's mean has one window */
+            sum_gradients(call, &w, &h, sum);
+        before = h;
         REAL *dx = (REAL *)call->dinput[0] + q * channels;
         for (size_t c = 0; c < channels; c++) {
             const REAL v = (REAL)sum[c];
