@@ -28,7 +28,8 @@ bool is_image_error(cs_status status);
 
 /* A stream into memory: *text, ending in 0, and its *size stand once close_text said CS_OK; free
  * *text in any case. NULL where there is no memory. Unlike open_memstream's, which may lose a
- * character without a word, a failed allocation is never forgotten. */
+ * character without a word, a failed allocation is never forgotten; but for that of a printf with
+ * more than a dozen conversions, which is in its result alone. */
 FILE *open_text(char **text, size_t *size);
 
 /* Closes it; CS_ERROR_MEMORY where it could not take everything. */
