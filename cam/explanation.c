@@ -114,7 +114,8 @@ static cs_status write_halves(writing *w, cs_error *err) {
         write_part(w, 0, 1);
     for (int half = 0; half < HALVES; half++)
         if (w->status[half] != CS_OK) {
-            *err = w->err[half];
+            if (err)
+                *err = w->err[half];
             return w->status[half];
         }
     return CS_OK;

@@ -350,6 +350,7 @@ START_TEST(threads_share_the_writing) {
         }
         REQUIRE_STATUS(cs_explain_write(test_path(folder, "missing"), &e, &err), CS_ERROR_OUTPUT,
                        err);
+        ck_assert_int_eq(cs_explain_write(test_path(folder, "missing"), &e, NULL), CS_ERROR_OUTPUT);
         ck_assert_ptr_nonnull(strstr(err.text, "-figure.png"));
         cs_run_free(e.run);
     }
