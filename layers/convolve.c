@@ -158,7 +158,8 @@ static unsigned run_dense(const NAME(unit) *unit, int first, int panels) {
     return flags;
 }
 
-/* The length of a row where results [begin, end) of the strip are whole rows, two by two, of an even length; or 0. */
+/* The length of a row where results [begin, end) of the strip are whole rows of an even length, two
+ * by two; or 0. */
 static size_t rows_in_pairs(const NAME(convolve) *work, const NAME(strip) *strip, size_t begin,
                             size_t end) {
     const size_t row = (size_t)work->cols;
