@@ -15,39 +15,40 @@
 
 /* All of the tile, pixel by pixel: what one pixel reads and writes lies side by side. The flags are
  * constants after inlining. Returns whether a NaN or an infinity was there. */
-static inline __attribute__((always_inline)) bool finish_pixels(const NAME(finish_tile) *tile,
+static inline __attribute__((always_inline)) bool finish_pixels(const NAME(finish_tile) *given,
                                                                 const bool scaled,
                                                                 const bool residual,
                                                                 const bool relu) {
+    const NAME(finish_tile) tile = *given; /* its fields in registers: a store may alias them */
     const vector zero = SPREAD(0);
     vector bad = zero;
-    for (int p = 0; p < tile->pixels; p++) {
-        const REAL *acc = tile->acc + (size_t)p * tile->acc_stride;
-        const size_t at = tile->pixel[p] * tile->out_stride;
-        REAL *out = tile->out + at;
-        uint16_t *gates = tile->gates + tile->pixel[p] * tile->gate_stride;
-        const size_t soon = tile->pixel[p + AHEAD < tile->known ? p + AHEAD : p] * tile->out_stride;
-        for (int first = 0; first < tile->lanes; first += WIDTH) {
-            const mask some = NAME(first_lanes)((size_t)(tile->lanes - first));
+    for (int p = 0; p < tile.pixels; p++) {
+        const REAL *acc = tile.acc + (size_t)p * tile.acc_stride;
+        const size_t at = tile.pixel[p] * tile.out_stride;
+        REAL *out = tile.out + at;
+        uint16_t *gates = tile.gates + tile.pixel[p] * tile.gate_stride;
+        const size_t soon = tile.pixel[p + AHEAD < tile.known ? p + AHEAD : p] * tile.out_stride;
+        for (int first = 0; first < tile.lanes; first += WIDTH) {
+            const mask some = NAME(first_lanes)((size_t)(tile.lanes - first));
             vector v = KEEP(some, LOAD(acc + first));
             if (scaled)
-                v = FMA(v, LOAD_SOME(some, tile->scale + first),
-                        LOAD_SOME(some, tile->shift + first));
+                v = FMA(v, LOAD_SOME(some, tile.scale + first),
+                        LOAD_SOME(some, tile.shift + first));
             if (residual)
-                _mm_prefetch((const char *)(tile->residual + soon + first), _MM_HINT_T0);
-            _mm_prefetch((const char *)(tile->out + soon + first), _MM_HINT_T0);
+                _mm_prefetch((const char *)(tile.residual + soon + first), _MM_HINT_T0);
+            _mm_prefetch((const char *)(tile.out + soon + first), _MM_HINT_T0);
             if (residual)
-                v = ADD(v, LOAD_SOME(some, tile->residual + at + first));
+                v = ADD(v, LOAD_SOME(some, tile.residual + at + first));
             bad = FMA(v, zero, bad); /* 0 * NaN and 0 * infinity are NaN */
             if (relu) {
                 const mask open = IS_OPEN(v) & some;
                 v = KEEP(open, v);
-                if (tile->gates && VECTORS == 1)
+                if (tile.gates && VECTORS == 1)
                     gates[first / KERNEL_PANEL] = (uint16_t)open;
-                else if (tile->gates)
+                else if (tile.gates)
                     ((uint8_t *)gates)[first / WIDTH] = (uint8_t)open;
             } else {
-                if (tile->add)
+                if (tile.add)
                     v = ADD(LOAD_SOME(some, out + first), v);
                 v = ADD(v, zero);
             }
@@ -78,25 +79,26 @@ static unsigned guilty_stages(const NAME(finish_tile) *tile, int first, mask som
 
 /* The backward pass's epilogue; returns STAGE_ bits. */
 static inline __attribute__((always_inline)) unsigned
-finish_backward(const NAME(finish_tile) *tile, const bool scaled, const bool added) {
+finish_backward(const NAME(finish_tile) *given, const bool scaled, const bool added) {
+    const NAME(finish_tile) tile = *given;
     const vector zero = SPREAD(0);
     vector own = zero, product = zero;
-    for (int p = 0; p < tile->pixels; p++) {
-        const REAL *acc = tile->acc + (size_t)p * tile->acc_stride;
-        const size_t soon = tile->pixel[p + AHEAD < tile->known ? p + AHEAD : p] * tile->out_stride;
-        REAL *out = tile->out + tile->pixel[p] * tile->out_stride;
-        const uint16_t *open = tile->open + tile->pixel[p] * tile->gate_stride;
-        for (int first = 0; first < tile->lanes; first += WIDTH) {
-            const mask some = NAME(first_lanes)((size_t)(tile->lanes - first));
+    for (int p = 0; p < tile.pixels; p++) {
+        const REAL *acc = tile.acc + (size_t)p * tile.acc_stride;
+        const size_t soon = tile.pixel[p + AHEAD < tile.known ? p + AHEAD : p] * tile.out_stride;
+        REAL *out = tile.out + tile.pixel[p] * tile.out_stride;
+        const uint16_t *open = tile.open + tile.pixel[p] * tile.gate_stride;
+        for (int first = 0; first < tile.lanes; first += WIDTH) {
+            const mask some = NAME(first_lanes)((size_t)(tile.lanes - first));
             const mask gate = (mask)(open[first / KERNEL_PANEL] >> first % KERNEL_PANEL) & some;
             vector v = KEEP(some, LOAD(acc + first));
-            _mm_prefetch((const char *)(tile->out + soon + first), _MM_HINT_T0);
+            _mm_prefetch((const char *)(tile.out + soon + first), _MM_HINT_T0);
             own = FMA(v, zero, own);
             if (added)
                 v = ADD(LOAD_SOME(some, out + first), v);
             v = KEEP(gate, v);
             if (scaled) {
-                v = MULTIPLY(v, LOAD_SOME(some, tile->scale + first));
+                v = MULTIPLY(v, LOAD_SOME(some, tile.scale + first));
                 product = FMA(v, zero, product);
             }
             STORE_SOME(out + first, some, ADD(v, zero));
