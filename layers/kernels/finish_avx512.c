@@ -13,49 +13,76 @@
 /* How many pixels ahead memory is fetched. */
 #define AHEAD 4
 
-/* All of the tile, pixel by pixel: what one pixel reads and writes lies side by side. The flags are
- * constants after inlining. Returns whether a NaN or an infinity was there. */
-static inline __attribute__((always_inline)) bool finish_pixels(const NAME(finish_tile) *given,
-                                                                const bool scaled,
-                                                                const bool residual,
-                                                                const bool relu) {
+/* Registers of results of one pixel that are finished side by side. */
+#define SIDE_BY_SIDE 8
+
+/* `columns` registers of all pixels, from lane `first` on: what one pixel reads and writes lies side
+ * by side. All but `first` are constants after inlining; more than one column are whole. Returns
+ * whether a NaN or an infinity was there. */
+static inline __attribute__((always_inline)) bool
+finish_columns(const NAME(finish_tile) *given, const int first, const int columns,
+               const bool scaled, const bool residual, const bool relu) {
     const NAME(finish_tile) tile = *given; /* its fields in registers: a store may alias them */
+    const mask some =
+        columns > 1 ? (mask)((1U << WIDTH) - 1) : NAME(first_lanes)((size_t)(tile.lanes - first));
     const vector zero = SPREAD(0);
-    vector bad = zero;
+    vector bad = zero, scale[SIDE_BY_SIDE], shift[SIDE_BY_SIDE];
+#pragma GCC unroll 8
+    for (int i = 0; scaled && i < columns; i++) {
+        scale[i] = LOAD_SOME(some, tile.scale + first + i * WIDTH);
+        shift[i] = LOAD_SOME(some, tile.shift + first + i * WIDTH);
+    }
     for (int p = 0; p < tile.pixels; p++) {
-        const REAL *acc = tile.acc + (size_t)p * tile.acc_stride;
-        const size_t at = tile.pixel[p] * tile.out_stride;
+        const REAL *acc = tile.acc + (size_t)p * tile.acc_stride + first;
+        const size_t at = tile.pixel[p] * tile.out_stride + (size_t)first;
+        const size_t soon =
+            tile.pixel[p + AHEAD < tile.known ? p + AHEAD : p] * tile.out_stride + (size_t)first;
         REAL *out = tile.out + at;
         uint16_t *gates = tile.gates + tile.pixel[p] * tile.gate_stride;
-        const size_t soon = tile.pixel[p + AHEAD < tile.known ? p + AHEAD : p] * tile.out_stride;
-        for (int first = 0; first < tile.lanes; first += WIDTH) {
-            const mask some = NAME(first_lanes)((size_t)(tile.lanes - first));
-            vector v = KEEP(some, LOAD(acc + first));
+#pragma GCC unroll 8
+        for (int i = 0; i < columns; i++) {
+            const int l = i * WIDTH;
+            vector v = KEEP(some, LOAD(acc + l));
             if (scaled)
-                v = FMA(v, LOAD_SOME(some, tile.scale + first),
-                        LOAD_SOME(some, tile.shift + first));
+                v = FMA(v, scale[i], shift[i]);
             if (residual)
-                _mm_prefetch((const char *)(tile.residual + soon + first), _MM_HINT_T0);
-            _mm_prefetch((const char *)(tile.out + soon + first), _MM_HINT_T0);
+                _mm_prefetch((const char *)(tile.residual + soon + l), _MM_HINT_T0);
+            _mm_prefetch((const char *)(tile.out + soon + l), _MM_HINT_T0);
             if (residual)
-                v = ADD(v, LOAD_SOME(some, tile.residual + at + first));
+                v = ADD(v, LOAD_SOME(some, tile.residual + at + l));
             bad = FMA(v, zero, bad); /* 0 * NaN and 0 * infinity are NaN */
             if (relu) {
                 const mask open = IS_OPEN(v) & some;
                 v = KEEP(open, v);
                 if (tile.gates && VECTORS == 1)
-                    gates[first / KERNEL_PANEL] = (uint16_t)open;
+                    gates[(first + l) / KERNEL_PANEL] = (uint16_t)open;
                 else if (tile.gates)
-                    ((uint8_t *)gates)[first / WIDTH] = (uint8_t)open;
+                    ((uint8_t *)gates)[(first + l) / WIDTH] = (uint8_t)open;
             } else {
                 if (tile.add)
-                    v = ADD(LOAD_SOME(some, out + first), v);
+                    v = ADD(LOAD_SOME(some, out + l), v);
                 v = ADD(v, zero);
             }
-            STORE_SOME(out + first, some, v);
+            STORE_SOME(out + l, some, v);
         }
     }
     return IS_NAN(bad) != 0;
+}
+
+/* All of the tile. */
+static inline __attribute__((always_inline)) bool finish_pixels(const NAME(finish_tile) *tile,
+                                                                const bool scaled,
+                                                                const bool residual,
+                                                                const bool relu) {
+    bool bad = false;
+    int first = 0;
+    for (; tile->lanes - first >= SIDE_BY_SIDE * WIDTH; first += SIDE_BY_SIDE * WIDTH)
+        bad |= finish_columns(tile, first, SIDE_BY_SIDE, scaled, residual, relu);
+    for (; tile->lanes - first >= 2 * WIDTH; first += 2 * WIDTH)
+        bad |= finish_columns(tile, first, 2, scaled, residual, relu);
+    for (; first < tile->lanes; first += WIDTH)
+        bad |= finish_columns(tile, first, 1, scaled, residual, relu);
+    return bad;
 }
 
 /* The stages that met NaN or infinity, of one column. */
