@@ -143,7 +143,8 @@ typedef struct cs_comparison_panel {
 
 typedef struct cs_comparison_figure {
     const cs_image *image;
-    const char *title, *subtitle; /* the image's name; the class, the layer */
+    const char *title;              /* the image's name */
+    const char *subject, *subtitle; /* a line below: the class, which is cut to fit, and the rest */
     const cs_comparison_panel *panels;
     int64_t count;
 } cs_comparison_figure;

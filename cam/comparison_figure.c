@@ -5,6 +5,8 @@
 #include "font.h"
 #include "panel.h"
 
+#include <stdio.h>
+
 /* All in pixels. */
 enum {
     MARGIN = 28,
@@ -50,6 +52,17 @@ static void draw_line(cs_image *canvas, cs_font *font, int64_t x, int64_t y, int
     cs_text_draw(canvas, font, x, y, size, color, fitted);
 }
 
+/* The subject, cut so that what is said of it fits into `width` too. */
+static void subject_line(const cs_comparison_figure *f, cs_font *font, int64_t width,
+                         char out[2 * LINE_MAX]) {
+    char fitted[LINE_MAX];
+    const char *rest = f->subtitle ? f->subtitle : "";
+    const int64_t left = width - cs_text_width(font, rest, DETAIL);
+    cs_text_fit(font, f->subject ? f->subject : "", DETAIL, at_least(left, 40), fitted,
+                sizeof fitted);
+    snprintf(out, 2 * LINE_MAX, "%s%s", fitted, rest);
+}
+
 /* Cell 0 is the image, the others are the panels. */
 static cs_status draw_cell(cs_image *canvas, cs_font *font, const cs_comparison_figure *f,
                            const layout *l, int64_t cell, cs_error *err) {
@@ -89,6 +102,7 @@ static cs_status check(const cs_comparison_figure *f, cs_error *err) {
 
 cs_status cs_comparison_draw(const cs_comparison_figure *figure, cs_font *font, cs_image *out,
                              cs_error *err) {
+    char below_title[2 * LINE_MAX];
     CS_TRY(check(figure, err));
     layout l = make_layout(figure);
     int64_t bar = BAR_GAP + BAR_WIDTH + 8 + cs_text_width(font, "least", DETAIL);
@@ -97,8 +111,9 @@ cs_status cs_comparison_draw(const cs_comparison_figure *figure, cs_font *font, 
     cs_canvas_fill(out, 0, 0, out->width, out->height, white);
     draw_line(out, font, MARGIN, MARGIN + HEADING - HEADING / 4, width - 2 * MARGIN, HEADING, black,
               figure->title);
+    subject_line(figure, font, width - 2 * MARGIN, below_title);
     draw_line(out, font, MARGIN, MARGIN + HEADING + DETAIL_LINE, width - 2 * MARGIN, DETAIL, grey,
-              figure->subtitle);
+              below_title);
     cs_status status = CS_OK;
     for (int64_t cell = 0; cell <= figure->count && status == CS_OK; cell++)
         status = draw_cell(out, font, figure, &l, cell, err);

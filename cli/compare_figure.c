@@ -40,7 +40,7 @@ static void write_lines(const compare_method *m, const compare_result *r, char l
 
 static cs_status draw(compare_job *job, const compare_image *image, const cs_input *input,
                       panel *panels, cs_image *out, cs_error *err) {
-    char subtitle[2 * CLASS_LABEL_SIZE], label[CLASS_LABEL_SIZE], layer[256], shown[VISIBLE_SIZE];
+    char subtitle[512], label[CLASS_LABEL_SIZE], layer[256], shown[VISIBLE_SIZE];
     cs_comparison_panel *shown_panels = calloc((size_t)job->method_count, sizeof *shown_panels);
     CS_CHECK(shown_panels, CS_ERROR_MEMORY, "out of memory");
     cs_status status = CS_OK;
@@ -55,10 +55,12 @@ static cs_status draw(compare_job *job, const compare_image *image, const cs_inp
     }
     snprintf(layer, sizeof layer, "%s", job->methods[job->method_count - 1].layer);
     snprintf(subtitle, sizeof subtitle,
-             "%s, probability %.3f; maps at %s. Deletion: low is good; insertion: high is good.",
-             class_label(job->model, image->class_index, label), image->probability, layer);
+             ", probability %.3f; maps at %s. Deletion: low is good; insertion: high is good.",
+             image->probability, layer);
     const cs_comparison_figure figure = {.image = &input->display,
                                          .title = visible(base_name(image->path), shown),
+                                         .subject =
+                                             class_label(job->model, image->class_index, label),
                                          .subtitle = subtitle,
                                          .panels = shown_panels,
                                          .count = job->method_count};

@@ -103,7 +103,7 @@ START_TEST(test_comparison_figure) {
                                           "whatever the font may be",
                                           {"one", i % 2 ? "two" : NULL},
                                           i == 3};
-    cs_comparison_figure figure = {&image, "name", "what", panels, 2};
+    cs_comparison_figure figure = {&image, "name", "what", ", how", panels, 2};
     REQUIRE_OK(cs_comparison_draw(&figure, font, &small, &err), err);
     figure.count = 9;
     REQUIRE_OK(cs_comparison_draw(&figure, font, &large, &err), err);
@@ -118,6 +118,32 @@ START_TEST(test_comparison_figure) {
     cs_image_free(&image);
     cs_image_free(&wrong);
     cs_image_free(&large);
+    cs_font_free(font);
+}
+END_TEST
+
+/* However long the class's name, what is said of it is there. */
+START_TEST(test_a_long_name_leaves_room_for_the_rest) {
+    cs_error err;
+    cs_font *font = NULL;
+    cs_image image = {0}, drawn[3] = {{0}};
+    char name[301] = "";
+    memset(name, 'W', 300);
+    REQUIRE_OK(cs_font_builtin(&font, &err), err);
+    REQUIRE_OK(cs_image_allocate(&image, 40, 30, &err), err);
+    memset(image.pixels, 120, 3 * 40 * 30);
+    const cs_comparison_panel panel = {&image, "title", {"one", NULL}, false};
+    static const char *const rest[] = {", 0.5", ", 0.5", ", 0.9"};
+    for (int i = 0; i < 3; i++) {
+        const cs_comparison_figure figure = {&image, "name", name, rest[i], &panel, 1};
+        REQUIRE_OK(cs_comparison_draw(&figure, font, &drawn[i], &err), err);
+    }
+    const size_t size = 3 * (size_t)(drawn[0].width * drawn[0].height);
+    ck_assert_int_eq(memcmp(drawn[0].pixels, drawn[1].pixels, size), 0);
+    ck_assert_int_ne(memcmp(drawn[0].pixels, drawn[2].pixels, size), 0);
+    for (int i = 0; i < 3; i++)
+        cs_image_free(&drawn[i]);
+    cs_image_free(&image);
     cs_font_free(font);
 }
 END_TEST
@@ -151,6 +177,7 @@ Suite *suite_map_measures(void) {
     tcase_add_test(tests, test_enlarging);
     tcase_add_test(tests, test_rank_correlation);
     tcase_add_test(tests, test_comparison_figure);
+    tcase_add_test(tests, test_a_long_name_leaves_room_for_the_rest);
     tcase_add_test(tests, test_masks_from_pictures);
     suite_add_tcase(suite, tests);
     return suite;
