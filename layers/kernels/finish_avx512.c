@@ -104,34 +104,54 @@ static unsigned guilty_stages(const NAME(finish_tile) *tile, int first, mask som
     return flags;
 }
 
-/* The backward pass's epilogue; returns STAGE_ bits. */
+/* The same of a backward pass; returns STAGE_ bits. */
 static inline __attribute__((always_inline)) unsigned
-finish_backward(const NAME(finish_tile) *given, const bool scaled, const bool added) {
+finish_columns_backward(const NAME(finish_tile) *given, const int first, const int columns,
+                        const bool scaled, const bool added) {
     const NAME(finish_tile) tile = *given;
+    const mask some =
+        columns > 1 ? (mask)((1U << WIDTH) - 1) : NAME(first_lanes)((size_t)(tile.lanes - first));
     const vector zero = SPREAD(0);
-    vector own = zero, product = zero;
+    vector own = zero, product = zero, scale[SIDE_BY_SIDE];
+#pragma GCC unroll 8
+    for (int i = 0; scaled && i < columns; i++)
+        scale[i] = LOAD_SOME(some, tile.scale + first + i * WIDTH);
     for (int p = 0; p < tile.pixels; p++) {
-        const REAL *acc = tile.acc + (size_t)p * tile.acc_stride;
+        const REAL *acc = tile.acc + (size_t)p * tile.acc_stride + first;
         const size_t soon = tile.pixel[p + AHEAD < tile.known ? p + AHEAD : p] * tile.out_stride;
-        REAL *out = tile.out + tile.pixel[p] * tile.out_stride;
+        REAL *out = tile.out + tile.pixel[p] * tile.out_stride + first;
         const uint16_t *open = tile.open + tile.pixel[p] * tile.gate_stride;
-        for (int first = 0; first < tile.lanes; first += WIDTH) {
-            const mask some = NAME(first_lanes)((size_t)(tile.lanes - first));
-            const mask gate = (mask)(open[first / KERNEL_PANEL] >> first % KERNEL_PANEL) & some;
-            vector v = KEEP(some, LOAD(acc + first));
-            _mm_prefetch((const char *)(tile.out + soon + first), _MM_HINT_T0);
+#pragma GCC unroll 8
+        for (int i = 0; i < columns; i++) {
+            const int l = first + i * WIDTH;
+            const mask gate = (mask)(open[l / KERNEL_PANEL] >> l % KERNEL_PANEL) & some;
+            vector v = KEEP(some, LOAD(acc + i * WIDTH));
+            _mm_prefetch((const char *)(tile.out + soon + l), _MM_HINT_T0);
             own = FMA(v, zero, own);
             if (added)
-                v = ADD(LOAD_SOME(some, out + first), v);
+                v = ADD(LOAD_SOME(some, out + i * WIDTH), v);
             v = KEEP(gate, v);
             if (scaled) {
-                v = MULTIPLY(v, LOAD_SOME(some, tile.scale + first));
+                v = MULTIPLY(v, scale[i]);
                 product = FMA(v, zero, product);
             }
-            STORE_SOME(out + first, some, ADD(v, zero));
+            STORE_SOME(out + i * WIDTH, some, ADD(v, zero));
         }
     }
     return (IS_NAN(own) ? STAGE_OWN : 0U) | (IS_NAN(product) ? STAGE_SCALE : 0U);
+}
+
+static inline __attribute__((always_inline)) unsigned
+finish_backward(const NAME(finish_tile) *tile, const bool scaled, const bool added) {
+    unsigned flags = 0;
+    int first = 0;
+    for (; tile->lanes - first >= SIDE_BY_SIDE * WIDTH; first += SIDE_BY_SIDE * WIDTH)
+        flags |= finish_columns_backward(tile, first, SIDE_BY_SIDE, scaled, added);
+    for (; tile->lanes - first >= 2 * WIDTH; first += 2 * WIDTH)
+        flags |= finish_columns_backward(tile, first, 2, scaled, added);
+    for (; first < tile->lanes; first += WIDTH)
+        flags |= finish_columns_backward(tile, first, 1, scaled, added);
+    return flags;
 }
 
 unsigned AVX512(finish_tile)(const NAME(finish_tile) *tile) {
