@@ -158,45 +158,35 @@ static unsigned run_dense(const NAME(unit) *unit, int first, int panels) {
     return flags;
 }
 
-/* The length of a row where results [begin, end) of the strip are whole rows of an even length, two
- * by two; or 0. */
-static size_t rows_in_pairs(const NAME(convolve) *work, const NAME(strip) *strip, size_t begin,
-                            size_t end) {
+/* The length of a row where the strip is whole rows of an even length, two by two; or 0. */
+static size_t rows_in_pairs(const NAME(convolve) *work, const NAME(strip) *strip) {
     const size_t row = (size_t)work->cols;
-    const bool whole =
-        row % 2 == 0 && (strip->begin + begin) % row == 0 && (end - begin) % (2 * row) == 0;
+    const bool whole = row % 2 == 0 && strip->begin % row == 0 && strip->length % (2 * row) == 0;
     return whole ? row : 0;
 }
 
 static unsigned run_skipping(const NAME(unit) *unit) {
     const NAME(convolve) *work = unit->work;
-    const size_t length = unit->strip->length;
-    const size_t pieces = (length + STRIP_SUMS - 1) / STRIP_SUMS;
+    const NAME(strip) *strip = unit->strip;
     const REAL *next = unit->panel + (size_t)unit->panels * work->panel_size;
-    unsigned flags = 0;
-    for (size_t i = 0; i < pieces; i++) {
-        size_t begin, end;
-        cs_share(length, i, pieces, &begin, &end);
-        const NAME(skip_tile) tile = {
-            .pixels = (int)(end - begin),
-            .row = (int)rows_in_pairs(work, unit->strip, begin, end),
-            .panels = unit->panels,
-            .taps = work->taps,
-            .channels = (size_t)(work->source.c / work->groups),
-            .source = unit->strip->source + begin,
-            .nonzero = unit->strip->nonzero + begin,
-            .source_stride = STRIP_LIMIT,
-            .panel = unit->panel,
-            .panel_size = work->panel_size,
-            .tap_panel = work->tap_panel,
-            .bias = unit->bias,
-            .ahead = i + 1 == pieces && next < unit->panel_end ? next : NULL,
-            .acc = unit->strip->acc,
-        };
-        work->kernels->skip_tile(&tile);
-        flags |= finish(unit, begin, tile.pixels, 0, unit->panels);
-    }
-    return flags;
+    const NAME(skip_tile) tile = {
+        .pixels = (int)strip->length,
+        .row = (int)rows_in_pairs(work, strip),
+        .panels = unit->panels,
+        .taps = work->taps,
+        .channels = (size_t)(work->source.c / work->groups),
+        .source = strip->source,
+        .nonzero = strip->nonzero,
+        .source_stride = STRIP_LIMIT,
+        .panel = unit->panel,
+        .panel_size = work->panel_size,
+        .tap_panel = work->tap_panel,
+        .bias = unit->bias,
+        .ahead = next < unit->panel_end ? next : NULL,
+        .acc = unit->strip->acc,
+    };
+    work->kernels->skip_tile(&tile);
+    return finish(unit, 0, tile.pixels, 0, unit->panels);
 }
 
 static unsigned run_unit(NAME(unit) *unit) {
@@ -251,7 +241,7 @@ static size_t neighbour(size_t p, size_t q, size_t row) {
 static size_t count_left(const NAME(convolve) *work, const NAME(strip) *strip, size_t joined) {
     const size_t words = (size_t)(work->source.c / work->groups) / CS_PANEL;
     const uint16_t *const *nonzero = strip->nonzero + work->taps / 2 * STRIP_LIMIT;
-    const size_t row = joined == 4 ? rows_in_pairs(work, strip, 0, strip->length) : 0;
+    const size_t row = joined == 4 ? rows_in_pairs(work, strip) : 0;
     size_t left = 0;
     for (size_t p = 0; p < strip->length; p += joined * SAMPLED) {
         uint64_t counts = 0;

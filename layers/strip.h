@@ -5,16 +5,13 @@
 #include "layer_real.h"
 
 /* Results of a strip at most. 224 = 16 tiles of 14 pixels: whole rows of ResNet's maps, and enough
- * tiles to read weights once for many of them. */
+ * tiles to read weights once for many of them. Their sums, which wait in memory while a skipping
+ * kernel goes through the weights, are 112 KB with 8 panels of floats. */
 #define STRIP_LIMIT 224
-
-/* Results whose sums wait in memory while a skipping kernel goes through the weights: with 8 panels
- * of floats 56 KB. */
-#define STRIP_SUMS 224
 
 /* What a part keeps between units. */
 typedef struct NAME(strip) {
-    REAL acc[STRIP_SUMS * KERNEL_SKIP_LIMIT * KERNEL_PANEL];
+    REAL acc[STRIP_LIMIT * KERNEL_SKIP_LIMIT * KERNEL_PANEL];
     size_t pixel[STRIP_LIMIT]; /* the result pixels */
     size_t begin, length;      /* the results that are loaded */
     size_t row, group;         /* which strip and group that is */

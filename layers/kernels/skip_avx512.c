@@ -258,7 +258,7 @@ static inline __attribute__((always_inline)) void run_block(const NAME(skip_tile
                   panels, false, 0);
 }
 
-/* Whether a piece's pixels are few, and some of their taps lie outside of the map, so that a block
+/* Whether a tile's pixels are few, and some of their taps lie outside of the map, so that a block
  * has hardly as many steps as rows are to be fetched: two with each. */
 #define FEW_PIXELS 64
 static bool fetch_faster(const NAME(skip_tile) *tile) {
