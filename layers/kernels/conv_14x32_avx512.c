@@ -118,8 +118,8 @@ static unsigned scale_shift(size_t rows, size_t channels, const REAL *x, const R
     .product_rows = AVX512(product_rows),                                                       \
     .gradient_rows = AVX512(gradient_rows),                                                     \
     .gate_rows = AVX512(gate_rows),                                                             \
-    .pool_maximum = AVX512(pool_maximum),                                                           \
-    .pool_ties = AVX512(pool_ties),                                                           \
+    .pool_maximum = AVX512(pool_maximum),                                                       \
+    .pool_ties = AVX512(pool_ties),                                                             \
     .pool_return = AVX512(pool_return),                                                         \
     .norm_rows = AVX512(norm_rows),                                                             \
     .norm_backward_rows = AVX512(norm_backward_rows),                                           \

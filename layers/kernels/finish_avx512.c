@@ -16,9 +16,9 @@
 /* Registers of results of one pixel that are finished side by side. */
 #define SIDE_BY_SIDE 8
 
-/* `columns` registers of all pixels, from lane `first` on: what one pixel reads and writes lies side
- * by side. All but `first` are constants after inlining; more than one column are whole. Returns
- * whether a NaN or an infinity was there. */
+/* `columns` registers of all pixels, from lane `first` on: what one pixel reads and writes lies
+ * side by side. All but `first` are constants after inlining; more than one column are whole.
+ * Returns whether a NaN or an infinity was there. */
 static inline __attribute__((always_inline)) bool
 finish_columns(const NAME(finish_tile) *given, const int first, const int columns,
                const bool scaled, const bool residual, const bool relu) {

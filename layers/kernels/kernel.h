@@ -85,7 +85,7 @@ typedef struct NAME(outer_tile) {
  * bit is set are multiplied. */
 typedef struct NAME(skip_tile) {
     int pixels; /* any */
-    int row;    /* of so many pixels are the map's rows, of which the tile has an even number, or 0 */
+    int row;    /* pixels of the map's rows, of which the tile has an even number; or 0 */
     int panels; /* 1 .. skip_panels */
     size_t taps, channels;
     const REAL *const *source;

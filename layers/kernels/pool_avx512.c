@@ -1,5 +1,5 @@
-/* pool_avx512.c - the kernels of max pooling for CPUs with AVX-512: a window's maxima and winners stay
- * in registers until all elements have been seen.
+/* pool_avx512.c - the kernels of max pooling for CPUs with AVX-512: a window's maxima and winners
+ * stay in registers until all elements have been seen.
  */
 #include "kernel.h"
 

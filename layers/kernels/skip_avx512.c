@@ -210,9 +210,9 @@ static inline __attribute__((always_inline)) int run_squares(const NAME(skip_til
     return tile->pixels;
 }
 
-/* The pixels of x[0] and x[1] through the block. A panel's rows lie one behind the other; the pair that
- * reaches the end of them goes on behind it, where rows of a later block lie. What is fetched when
- * all is there are the sums of the next pair. */
+/* The pixels of x[0] and x[1] through the block. A panel's rows lie one behind the other; the pair
+ * that reaches the end of them goes on behind it, where rows of a later block lie. What is fetched
+ * when all is there are the sums of the next pair. */
 static inline __attribute__((always_inline)) void run_pair(const block *b, const REAL *const *x,
                                                            const uint16_t *const *masks,
                                                            size_t first, REAL *acc, wanted *soon,
