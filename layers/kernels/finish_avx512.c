@@ -38,7 +38,7 @@ finish_columns(const NAME(finish_tile) *given, const int first, const int column
         const size_t soon =
             tile.pixel[p + AHEAD < tile.known ? p + AHEAD : p] * tile.out_stride + (size_t)first;
         REAL *out = tile.out + at;
-        uint16_t *gates = tile.gates + tile.pixel[p] * tile.gate_stride;
+        uint16_t *gates = tile.gates ? tile.gates + tile.pixel[p] * tile.gate_stride : NULL;
 #pragma GCC unroll 8
         for (int i = 0; i < columns; i++) {
             const int l = i * WIDTH;
@@ -54,9 +54,9 @@ finish_columns(const NAME(finish_tile) *given, const int first, const int column
             if (relu) {
                 const mask open = IS_OPEN(v) & some;
                 v = KEEP(open, v);
-                if (tile.gates && VECTORS == 1)
+                if (gates && VECTORS == 1)
                     gates[(first + l) / KERNEL_PANEL] = (uint16_t)open;
-                else if (tile.gates)
+                else if (gates)
                     ((uint8_t *)gates)[(first + l) / WIDTH] = (uint8_t)open;
             } else {
                 if (tile.add)
