@@ -127,9 +127,10 @@ int64_t trace_input_at(const trace_window *w, int axis, int64_t out, int64_t tap
 }
 
 const char *trace_input_text(char text[TRACE_NAME], const trace_window *w, int axis) {
-    (void)snprintf(text, TRACE_NAME, "o%c*%lld-%lld+%c*%lld", "yx"[axis],
-                   (long long)w -> stride[axis], (long long)w -> padding[axis], "rs"[axis],
-                   (long long)w -> dilation[axis]);
+    const long long stride = w->stride[axis], padding = w->padding[axis];
+    const long long dilation = w->dilation[axis];
+    (void)snprintf(text, TRACE_NAME, "o%c*%lld-%lld+%c*%lld", "yx"[axis], stride, padding,
+                   "rs"[axis], dilation);
     return text;
 }
 
