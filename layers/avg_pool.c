@@ -92,21 +92,13 @@ typedef struct holders {
     int64_t n, top, bottom, left, right;
 } holders;
 
-/* Those along one axis whose window may hold position i. */
-static void holders_along(const window *w, int axis, int64_t i, int64_t out, int64_t *first,
-                          int64_t *last) {
-    const int64_t lowest = i + w->padding[axis] - w->kernel[axis] + 1;
-    *first = lowest <= 0 ? 0 : (lowest + w->stride[axis] - 1) / w->stride[axis];
-    *last = (i + w->padding[axis]) / w->stride[axis] + 1;
-    if (*last > out)
-        *last = out;
-}
-
 static holders holders_of(const layer_call *call, const window *w, int64_t pixel) {
     const int64_t ix = pixel % call->in.w, row = pixel / call->in.w;
     holders h = {.n = row / call->in.h};
-    holders_along(w, 0, row % call->in.h, call->out.h, &h.top, &h.bottom);
-    holders_along(w, 1, ix, call->out.w, &h.left, &h.right);
+    NAME(windows_over)(row % call->in.h, w->kernel[0] - 1, w->stride[0], w->padding[0], call->out.h,
+                       &h.top, &h.bottom);
+    NAME(windows_over)(ix, w->kernel[1] - 1, w->stride[1], w->padding[1], call->out.w, &h.left,
+                       &h.right);
     return h;
 }
 

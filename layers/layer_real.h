@@ -35,6 +35,11 @@ cs_status NAME(same_shape)(const cs_node_attributes *a, const cs_shape *in, cons
 int64_t NAME(window_count)(int64_t in, int64_t kernel, int64_t stride, int64_t padding,
                            int64_t dilation, bool ceil_mode);
 
+/* The windows of one axis that reach over position `at`, with a tap on it or not: outputs [*first,
+ * *last) of `outputs`. `reach` is from a window's first tap to its last. */
+void NAME(windows_over)(int64_t at, int64_t reach, int64_t stride, int64_t padding, int64_t outputs,
+                        int64_t *first, int64_t *last);
+
 /* The output's shape of a pool whose window slides. Errors: CS_ERROR_MISMATCH naming `node`. */
 cs_status NAME(pool_shape)(const cs_node_attributes *a, const cs_shape *in, const char *node,
                            cs_shape *out, cs_error *err);

@@ -8,19 +8,22 @@
  */
 #include "layer_real.h"
 
-/* The first tap whose position start + tap*dilation is not negative, so inside at the near side. */
-static int64_t first_tap(int64_t start, int64_t dilation) {
-    return start >= 0 ? 0 : (-start + dilation - 1) / dilation;
+/* The taps of one axis inside the map: the first one's position, and how many there are. */
+static int64_t taps_inside(const cs_node_attributes *a, int axis, int64_t out, int64_t in,
+                           int64_t *first) {
+    const int64_t start = out * a->stride[axis] - a->padding[axis], dilation = a->dilation[axis];
+    const int64_t tap = start >= 0 ? 0 : (-start + dilation - 1) / dilation; /* the first inside */
+    const int64_t behind = (in - start + dilation - 1) / dilation;           /* and beyond */
+    *first = start + tap * dilation;
+    return (behind < a->kernel_size[axis] ? behind : a->kernel_size[axis]) - tap;
 }
 
 /* True where each window of an axis has a tap inside: with dilation one may step over the map. */
 static bool windows_meet_map(const cs_node_attributes *a, int axis, int64_t in, int64_t out) {
-    for (int64_t o = 0; o < out; o++) {
-        const int64_t start = o * a->stride[axis] - a->padding[axis];
-        const int64_t tap = first_tap(start, a->dilation[axis]);
-        if (tap >= a->kernel_size[axis] || start + tap * a->dilation[axis] >= in)
+    int64_t first;
+    for (int64_t o = 0; o < out; o++)
+        if (taps_inside(a, axis, o, in, &first) <= 0)
             return false;
-    }
     return true;
 }
 
@@ -39,16 +42,6 @@ static cs_status infer_shape(const cs_node_attributes *a, const cs_shape *in, co
 static size_t saved_size(const cs_node_attributes *a, cs_shape in, cs_shape out, int64_t batch) {
     (void)a, (void)in;
     return (size_t)(batch * out.h * out.w * out.c) * sizeof(int32_t);
-}
-
-/* The taps of one axis inside the map: the first one's position, and how many there are. */
-static int64_t taps_inside(const cs_node_attributes *a, int axis, int64_t out, int64_t in,
-                           int64_t *first) {
-    const int64_t start = out * a->stride[axis] - a->padding[axis], dilation = a->dilation[axis];
-    const int64_t tap = first_tap(start, dilation);
-    const int64_t behind = (in - start + dilation - 1) / dilation; /* the first tap beyond */
-    *first = start + tap * dilation;
-    return (behind < a->kernel_size[axis] ? behind : a->kernel_size[axis]) - tap;
 }
 
 /* The elements of window (oy, ox) of image n. */
@@ -116,11 +109,10 @@ typedef struct holders {
 
 static holders holders_of(const cs_node_attributes *a, int axis, int64_t in, int64_t out) {
     const int64_t reach = (a->kernel_size[axis] - 1) * a->dilation[axis];
-    const int64_t behind = (in + a->padding[axis]) / a->stride[axis] + 1;
-    const int64_t lowest = in + a->padding[axis] - reach;
     holders h = {.step = 1};
-    for (int64_t o = lowest <= 0 ? 0 : (lowest + a->stride[axis] - 1) / a->stride[axis];
-         o < out && o < behind; o++) {
+    int64_t first, last;
+    NAME(windows_over)(in, reach, a->stride[axis], a->padding[axis], out, &first, &last);
+    for (int64_t o = first; o < last; o++) {
         if ((in + a->padding[axis] - o * a->stride[axis]) % a->dilation[axis] != 0)
             continue;
         if (h.count == 0)

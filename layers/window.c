@@ -1,4 +1,5 @@
-/* window.c - shapes: windows that slide over a padded map, and operations that keep the shape. */
+/* window.c - windows that slide over a padded map: shapes, and where they lie; and operations that
+ * keep the shape. */
 #include "layer_real.h"
 
 cs_status NAME(same_shape)(const cs_node_attributes *a, const cs_shape *in, const char *node,
@@ -18,6 +19,15 @@ int64_t NAME(window_count)(int64_t in, int64_t kernel, int64_t stride, int64_t p
     if (ceil_mode && (out - 1) * stride >= in + padding)
         out--;
     return out;
+}
+
+void NAME(windows_over)(int64_t at, int64_t reach, int64_t stride, int64_t padding, int64_t outputs,
+                        int64_t *first, int64_t *last) {
+    const int64_t lowest = at + padding - reach;
+    *first = lowest <= 0 ? 0 : (lowest + stride - 1) / stride;
+    *last = (at + padding) / stride + 1;
+    if (*last > outputs)
+        *last = outputs;
 }
 
 cs_status NAME(pool_shape)(const cs_node_attributes *a, const cs_shape *in, const char *node,
