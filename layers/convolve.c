@@ -221,16 +221,6 @@ static inline uint64_t add_ones(uint64_t counts, uint64_t bits) {
            (bits >> 8 & UINT64_C(0x00ff00ff00ff00ff));
 }
 
-/* The first four words, or as many as there are. */
-static inline uint64_t four_words(const uint16_t *words, size_t count) {
-    uint64_t bits = 0;
-    if (count >= 4)
-        memcpy(&bits, words, sizeof bits);
-    else
-        memcpy(&bits, words, count * sizeof *words);
-    return bits;
-}
-
 /* Where the q'th of the neighbours lies that pixel p is joined with: behind it, or in a square. */
 static size_t neighbour(size_t p, size_t q, size_t row) {
     return row ? p / (2 * row) * (2 * row) + p % (2 * row) / 4 * 2 + q % 2 + q / 2 * row : p + q;
@@ -241,14 +231,14 @@ static size_t neighbour(size_t p, size_t q, size_t row) {
 static size_t count_left(const NAME(convolve) *work, const NAME(strip) *strip, size_t joined) {
     const size_t words = (size_t)(work->source.c / work->groups) / CS_PANEL;
     const uint16_t *const *nonzero = strip->nonzero + work->taps / 2 * STRIP_LIMIT;
-    const size_t row = joined == 4 ? rows_in_pairs(work, strip) : 0;
+    const size_t row = joined == 4 ? rows_in_pairs(work, strip) : 0; /* four are a square */
     size_t left = 0;
     for (size_t p = 0; p < strip->length; p += joined * SAMPLED) {
         uint64_t counts = 0;
-        for (size_t i = 0; i < words; i += 4) {
+        for (size_t i = 0; i < words; i += KERNEL_WORDS) {
             uint64_t bits = 0;
             for (size_t q = 0; q < joined && p + q < strip->length; q++)
-                bits |= four_words(nonzero[neighbour(p, q, row)] + i, words - i);
+                bits |= kernel_mask(nonzero[neighbour(p, q, row)] + i, words - i);
             counts = add_ones(counts, bits);
         }
         left += SAMPLED * joined * (counts * UINT64_C(0x0001000100010001) >> 48);

@@ -23,8 +23,7 @@ static inline __attribute__((always_inline)) bool
 finish_columns(const NAME(finish_tile) *given, const int first, const int columns,
                const bool scaled, const bool residual, const bool relu) {
     const NAME(finish_tile) tile = *given; /* its fields in registers: a store may alias them */
-    const mask some =
-        columns > 1 ? (mask)((1U << WIDTH) - 1) : NAME(first_lanes)((size_t)(tile.lanes - first));
+    const mask some = NAME(first_lanes)(columns > 1 ? WIDTH : (size_t)(tile.lanes - first));
     const vector zero = SPREAD(0);
     vector bad = zero, scale[SIDE_BY_SIDE], shift[SIDE_BY_SIDE];
 #pragma GCC unroll 8
@@ -109,8 +108,7 @@ static inline __attribute__((always_inline)) unsigned
 finish_columns_backward(const NAME(finish_tile) *given, const int first, const int columns,
                         const bool scaled, const bool added) {
     const NAME(finish_tile) tile = *given;
-    const mask some =
-        columns > 1 ? (mask)((1U << WIDTH) - 1) : NAME(first_lanes)((size_t)(tile.lanes - first));
+    const mask some = NAME(first_lanes)(columns > 1 ? WIDTH : (size_t)(tile.lanes - first));
     const vector zero = SPREAD(0);
     vector own = zero, product = zero, scale[SIDE_BY_SIDE];
 #pragma GCC unroll 8

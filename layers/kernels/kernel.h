@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define KERNEL_PANEL        16 /* results of one pixel that are computed together */
 #define KERNEL_TILE_LIMIT   16 /* no kernel has more pixels in a tile, */
@@ -22,6 +23,24 @@
 
 /* Which stages of a fused step met NaN or infinity, as bits. */
 enum { STAGE_OWN = 1, STAGE_SCALE = 2, STAGE_ADD = 4 };
+
+#define KERNEL_BLOCK 64                            /* channels whose masks are read at once, */
+#define KERNEL_WORDS (KERNEL_BLOCK / KERNEL_PANEL) /* and the words of those */
+
+/* A pixel's mask of a block: bit c for channel c. `count` is the words that are left; of more than
+ * a block's the rest is not read. */
+static inline uint64_t kernel_mask(const uint16_t *words, size_t count) {
+    uint64_t bits = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (count >= KERNEL_WORDS) { /* one load */
+        memcpy(&bits, words, sizeof bits);
+        return bits;
+    }
+#endif
+    for (size_t i = 0; i < count && i < KERNEL_WORDS; i++)
+        bits |= (uint64_t)words[i] << (KERNEL_PANEL * i);
+    return bits;
+}
 
 #endif
 

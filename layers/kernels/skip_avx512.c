@@ -13,10 +13,8 @@
 #include "avx512.h"
 
 #include <assert.h>
-#include <string.h>
 
-#define BLOCK 64                     /* channels of a block: bits of a mask */
-#define WORDS (BLOCK / KERNEL_PANEL) /* words of a mask */
+#define BLOCK KERNEL_BLOCK
 #define SUMS  (SKIP_PANELS * VECTORS)
 #define ROW   (KERNEL_PANEL * sizeof(REAL)) /* bytes of a channel's weights in a panel */
 
@@ -28,20 +26,9 @@
 typedef struct block {
     const char *weight[4]; /* of panels 0 to 3 */
     size_t four;           /* bytes from panel i to panel i + 4 */
-    size_t words;          /* of the masks: 1 .. WORDS */
+    size_t words;          /* of the masks that are left */
     const REAL *start;     /* what all sums start from, or NULL: they go on */
 } block;
-
-/* A pixel's mask of the block: bit c for channel c. */
-static inline uint64_t mask_of(const uint16_t *words, size_t count) {
-    uint64_t bits = 0;
-    if (count == WORDS)
-        memcpy(&bits, words, sizeof bits);
-    else
-        for (size_t i = 0; i < count; i++)
-            bits |= (uint64_t)words[i] << (KERNEL_PANEL * i);
-    return bits;
-}
 
 /* sum += x[c] * w[c] for the lowest channel c of the mask, which is taken out of it. */
 static inline __attribute__((always_inline)) void
@@ -119,6 +106,8 @@ static const char *block_behind(const NAME(skip_tile) *tile, size_t t, size_t c)
     return tile->ahead ? (const char *)(tile->ahead + tile->tap_panel[0]) : NULL;
 }
 
+_Static_assert(JOINED_PIXELS == 4, "joined pixels are squares");
+
 /* Where pixel q of joined ones lies: JOINED_PIXELS behind one another, or squares side by side in
  * two rows, whose pixels share more zeros. */
 static inline __attribute__((always_inline)) size_t joined_at(int q, int row) {
@@ -151,7 +140,7 @@ static inline uint64_t joined_mask(const uint16_t *const *masks, int first, int 
                                    size_t words) {
     uint64_t bits = 0;
     for (int q = first; q < first + JOINED_PIXELS; q++)
-        bits |= mask_of(masks[joined_at(q, row)] + word, words);
+        bits |= kernel_mask(masks[joined_at(q, row)] + word, words);
     return bits;
 }
 
@@ -201,7 +190,7 @@ static inline __attribute__((always_inline)) int run_squares(const NAME(skip_til
                                                              const uint16_t *const *m, size_t first,
                                                              const int panels, const int sets) {
     const int row = tile->row;
-    if (row == 0 || row % (2 * sets) != 0 || JOINED_PIXELS != 4)
+    if (row == 0 || row % (2 * sets) != 0)
         return 0;
     for (int p = 0; p < tile->pixels; p += 2 * row)
         for (int q = p; q < p + row; q += 2 * sets)
@@ -222,8 +211,9 @@ static inline __attribute__((always_inline)) void run_pair(const block *b, const
     const char *from =
         more ? soon->weights + (size_t)soon->panel * soon->panel_bytes + soon->row * ROW
              : (const char *)acc;
-    const char *end = add_block(b, x[0] + first, x[1] + first, mask_of(masks[0] + word, b->words),
-                                mask_of(masks[1] + word, b->words), acc, from, panels, true, rows);
+    const char *end =
+        add_block(b, x[0] + first, x[1] + first, kernel_mask(masks[0] + word, b->words),
+                  kernel_mask(masks[1] + word, b->words), acc, from, panels, true, rows);
     soon->row += (size_t)(end - from) / ROW;
     if (soon->row >= BLOCK) {
         soon->row = 0;
@@ -240,21 +230,20 @@ static inline __attribute__((always_inline)) void run_block(const NAME(skip_tile
     const size_t word = first / KERNEL_PANEL;
     REAL *acc = tile->acc;
     int p = 0;
-    if (4 * panels <= SKIP_PANELS) {
-        p = run_squares(tile, b, x, m, first, panels, 2);
-        for (; p + 2 * JOINED_PIXELS <= tile->pixels; p += 2 * JOINED_PIXELS)
-            add_block_joined(b, x + p, m + p, first, 0, acc + p * panels * KERNEL_PANEL, panels, 2);
-    } else if (2 * panels <= SKIP_PANELS) {
-        p = run_squares(tile, b, x, m, first, panels, 1);
-    }
-    if (2 * panels <= SKIP_PANELS)
+    if (2 * panels <= SKIP_PANELS) {
+        const int sets = 4 * panels <= SKIP_PANELS ? 2 : 1;
+        p = run_squares(tile, b, x, m, first, panels, sets);
+        for (; p + sets * JOINED_PIXELS <= tile->pixels; p += sets * JOINED_PIXELS)
+            add_block_joined(b, x + p, m + p, first, 0, acc + p * panels * KERNEL_PANEL, panels,
+                             sets);
         for (; p + JOINED_PIXELS <= tile->pixels; p += JOINED_PIXELS)
             add_block_joined(b, x + p, m + p, first, 0, acc + p * panels * KERNEL_PANEL, panels, 1);
+    }
     acc += p * panels * KERNEL_PANEL;
     for (; p + 2 <= tile->pixels; p += 2, acc += 2 * panels * KERNEL_PANEL)
         run_pair(b, x + p, m + p, first, acc, soon, panels, rows);
     if (p < tile->pixels)
-        add_block(b, x[p] + first, x[p] + first, mask_of(m[p] + word, b->words), 0, acc, NULL,
+        add_block(b, x[p] + first, x[p] + first, kernel_mask(m[p] + word, b->words), 0, acc, NULL,
                   panels, false, 0);
 }
 
@@ -271,10 +260,9 @@ static inline __attribute__((always_inline)) void skip_panels(const NAME(skip_ti
     const REAL *start = tile->bias ? tile->bias : zero;
     for (size_t t = 0; t < tile->taps; t++)
         for (size_t c = 0; c < tile->channels; c += BLOCK) {
-            const size_t words = (tile->channels - c) / KERNEL_PANEL;
             const REAL *weight = tile->panel + tile->tap_panel[t] + c * KERNEL_PANEL;
             block b = {.four = 4 * tile->panel_size * sizeof(REAL),
-                       .words = words < WORDS ? words : WORDS,
+                       .words = (tile->channels - c) / KERNEL_PANEL,
                        .start = t == 0 && c == 0 ? start : NULL};
             for (int j = 0; j < 4; j++)
                 b.weight[j] =

@@ -10,15 +10,7 @@
 
 #include <assert.h>
 
-#define BLOCK 64                     /* channels of a block */
-#define WORDS (BLOCK / KERNEL_PANEL) /* words of its mask */
-
-static inline uint64_t mask_of(const uint16_t *words, size_t count) {
-    uint64_t bits = 0;
-    for (size_t i = 0; i < count; i++)
-        bits |= (uint64_t)words[i] << (KERNEL_PANEL * i);
-    return bits;
-}
+#define BLOCK KERNEL_BLOCK
 
 /* One pixel through a block; `panels` is a constant after inlining. */
 static inline __attribute__((always_inline)) void add_block(const REAL *x, uint64_t bits,
@@ -61,8 +53,8 @@ static inline __attribute__((always_inline)) void skip_panels(const NAME(skip_ti
             const uint16_t *const *m = tile->nonzero + t * tile->source_stride;
             const size_t left = (tile->channels - c) / KERNEL_PANEL;
             for (int p = 0; p < tile->pixels; p++)
-                add_block(x[p] + c, mask_of(m[p] + c / KERNEL_PANEL, left < WORDS ? left : WORDS),
-                          weight, tile->panel_size, tile->acc + p * panels * KERNEL_PANEL, panels);
+                add_block(x[p] + c, kernel_mask(m[p] + c / KERNEL_PANEL, left), weight,
+                          tile->panel_size, tile->acc + p * panels * KERNEL_PANEL, panels);
         }
 }
 
